@@ -1,0 +1,80 @@
+# Everything a person or CI does with this repository. `make` alone lists the targets.
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
+	$(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' 2>/dev/null)))
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PARTS := docker.io iproute2 iptables busybox-static prometheus prometheus-alertmanager
+PYTEST := $(BIN)/python -m pytest
+ROUNDS ?= 50
+PAYLOAD ?= tests/payloads/service_down.json
+
+# CI's limit for the whole suite; a hung part must not eat the machine's.
+TEST_LIMIT ?= 900
+
+export PYTHONUNBUFFERED := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install parts demo run test test-fast check docs simulate benchmark soak lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## set up .venv from the lock file; leaves .venv/bin/remediator
+
+$(STAMP): pyproject.toml requirements-dev.lock
+	@PYTHON="$(PYTHON)" sh scripts/venv.sh $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+parts: install ## install Debian's packages of the real parts, where root
+	@$(BIN)/python -m deploy.parts.packages $(PARTS)
+
+demo: install ## watch a service break and be repaired, on real parts where they can be had
+	@$(BIN)/python -m deploy.demo
+
+run: install ## serve for real, observing until told to act
+	@exec $(BIN)/remediator serve
+
+test: parts ## run every test, acceptance on the real parts too
+	timeout --foreground $(TEST_LIMIT) $(PYTEST)
+
+test-fast: install ## run the tests that need no real part
+	$(PYTEST) -m "not docker and not prometheus and not alertmanager and not acceptance and not slow"
+
+check: install ## lint, format, types, import contracts, generated files current
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/remediator check
+	$(PYTEST) --quiet -m "generated"
+
+docs: install ## write the generated files again: the JSON Schema and the playbook reference
+	$(BIN)/python -m receiver.schema.generate
+
+simulate: install ## say what would be done about PAYLOAD=file.json; changes nothing
+	@$(BIN)/remediator simulate $(PAYLOAD)
+
+benchmark: install ## measure the ingest path beside its yardsticks; writes one report
+	@$(BIN)/python -m deploy.parts.packages webhook
+	$(BIN)/python -m tests.benchmarks
+
+soak: parts ## kill -9 the service ROUNDS times during incidents, on counting and on real targets
+	REMEDIATOR_SOAK_ROUNDS=$(ROUNDS) $(PYTEST) -m "slow" tests/acceptance --timeout 3600
+
+lock: install ## resolve the dependencies again, for every supported Python on Linux
+	$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) --extra dev --constraints requirements.lock \
+		--output-file requirements-dev.lock
+
+# Universal: one file for Python 3.11 and later. No host is named, so each machine uses the index that it is set up for.
+LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--no-header --upgrade
+
+clean: ## remove what was built and cached; keeps data
+	rm -rf build dist reports *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache $(VENV)
+	find receiver remediations deploy tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""smartresume-api, the demo service: standard library only, so that its image needs no package index."""

@@ -1,0 +1,162 @@
+"""The stage: smartresume-api in containers behind its proxy, on a real engine, and the ways to break it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+
+from deploy.demo import images
+from deploy.parts.engine import Engine
+from deploy.parts.process import PartError, poll_until
+
+SERVICE: Final = "smartresume-api"
+PROJECT: Final = "smartresume"
+NETWORK: Final = "smartresume_default"
+
+HEALTHY_WITHIN: Final = 30.0
+"""Seconds that a container has to become healthy; it takes about 1.5."""
+
+STOP_TIMEOUT: Final = 3
+"""Seconds that a container has to stop before it is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The running demo service.
+
+    Args:
+        engine: an HTTP client to the engine's API.
+        url: the service through its proxy, without a slash at its end.
+        images: image IDs by tag.
+    """
+
+    engine: httpx.Client
+    url: str
+    images: dict[str, str]
+
+    @property
+    def address(self) -> str:
+        """The proxy's `host:port`."""
+        return self.url.removeprefix("http://")
+
+    def containers(self) -> list[dict[str, Any]]:
+        """Return every container of the service as `inspect` shows it, ordered by name; its clones too."""
+        label = f'{{"label": ["com.docker.compose.service={SERVICE}"]}}'
+        rows = self.engine.get("/containers/json", params={"all": "1", "filters": label}).json()
+        found = [self.engine.get(f"/containers/{row['Id']}/json") for row in rows]
+        present = [answer.json() for answer in found if answer.status_code == httpx.codes.OK]
+        return sorted(present, key=lambda facts: str(facts["Name"]))
+
+    def deploy(self, tag: str, replicas: int = 1) -> None:
+        """Put containers of this image in the place of those that run, as `compose up` does; wait for their health.
+
+        Raises:
+            PartError: a container didn't become healthy.
+        """
+        for facts in self.containers():
+            _expect(self.engine.delete(f"/containers/{facts['Id']}", params={"force": "1"}))
+        for number in range(1, replicas + 1):
+            create(self.engine, f"{PROJECT}-{SERVICE}-{number}", body(SERVICE, tag, number=number))
+        self.await_healthy()
+
+    def await_healthy(self, timeout: float = HEALTHY_WITHIN) -> None:
+        """Wait until every container of the service is healthy, and so is the service through its proxy."""
+
+        def healthy() -> bool:
+            states = [facts["State"].get("Health", {}).get("Status") for facts in self.containers()]
+            return bool(states) and set(states) == {"healthy"} and self.healthy()
+
+        poll_until(healthy, timeout, f"{SERVICE} isn't healthy")
+
+    def healthy(self) -> bool:
+        """Whether the service's health endpoint says so through the proxy."""
+        try:
+            answer = httpx.get(f"{self.url}/health", timeout=2.0)
+            return answer.status_code == httpx.codes.OK and answer.json()["status"] == "healthy"
+        except (httpx.TransportError, ValueError):
+            return False
+
+    def fault(self, mode: str, share: float = 0.5) -> None:
+        """Give a fault to one process of the service; a restart of its container cures it."""
+        httpx.post(f"{self.url}/fault", json={"mode": mode, "share": share}, timeout=5.0).raise_for_status()
+
+    def stop(self) -> None:
+        """Stop the service's first container, as somebody's `docker stop` does."""
+        name = self.containers()[0]["Id"]
+        _expect(self.engine.post(f"/containers/{name}/stop", params={"t": str(STOP_TIMEOUT)}))
+
+
+@contextmanager
+def running_stage(engine: Engine, *, port: int, tag: str = images.GOOD, replicas: int = 1) -> Iterator[Stage]:
+    """Build the images if need be, start the service and its proxy, and remove all of it afterwards.
+
+    Args:
+        engine: where the containers run.
+        port: of the proxy on 127.0.0.1.
+        tag: the image that the service begins with.
+        replicas: how many containers it begins with.
+
+    Raises:
+        PartError: an image couldn't be built, or a container didn't become healthy.
+    """
+    with engine.client() as http:
+        ids = images.build(http)
+        _remove(http)
+        _expect(
+            http.post("/networks/create", json={"Name": NETWORK, "Labels": {"com.docker.compose.project": PROJECT}})
+        )
+        try:
+            create(http, f"{PROJECT}-proxy-1", body("proxy", images.PROXY, publish={"8080/tcp": port}))
+            stage = Stage(http, f"http://127.0.0.1:{port}", ids)
+            stage.deploy(tag, replicas)
+            yield stage
+        finally:
+            _remove(http)
+
+
+def body(service: str, tag: str, number: int = 1, publish: dict[str, int] | None = None) -> dict[str, Any]:
+    """Return what creates a container as compose would: its labels, its network, its alias there."""
+    ports = publish or {}
+    bindings = {port: [{"HostIp": "127.0.0.1", "HostPort": str(host)}] for port, host in ports.items()}
+    labels = {"project": PROJECT, "service": service, "container-number": str(number), "oneoff": "False"}
+    return {
+        "Image": tag,
+        "Labels": {f"com.docker.compose.{name}": value for name, value in labels.items()},
+        "ExposedPorts": {port: {} for port in ports},
+        "StopTimeout": STOP_TIMEOUT,
+        "HostConfig": {
+            "NetworkMode": NETWORK,
+            "PortBindings": bindings,
+            "RestartPolicy": {"Name": "unless-stopped"},
+            "Memory": 128 * 1024 * 1024,
+        },
+        "NetworkingConfig": {"EndpointsConfig": {NETWORK: {"Aliases": [service]}}},
+    }
+
+
+def create(engine: httpx.Client, name: str, settings: dict[str, Any]) -> str:
+    """Create and start a container and return its ID.
+
+    Raises:
+        PartError: the engine refused; the text is its own.
+    """
+    identity = str(_expect(engine.post("/containers/create", params={"name": name}, json=settings)).json()["Id"])
+    _expect(engine.post(f"/containers/{identity}/start"))
+    return identity
+
+
+def _remove(engine: httpx.Client) -> None:
+    """Remove what belongs to the project, clones and leftovers of a killed run included; nothing else."""
+    label = f'{{"label": ["com.docker.compose.project={PROJECT}"]}}'
+    for row in engine.get("/containers/json", params={"all": "1", "filters": label}).json():
+        engine.delete(f"/containers/{row['Id']}", params={"force": "1", "v": "1"})
+    engine.delete(f"/networks/{NETWORK}")
+
+
+def _expect(answer: httpx.Response) -> httpx.Response:
+    if answer.status_code >= httpx.codes.BAD_REQUEST:
+        request = answer.request
+        raise PartError(f"{request.method} {request.url.path}: {answer.status_code}: {answer.text.strip()}")
+    return answer

@@ -1,0 +1,1 @@
+"""Remediator: an Alertmanager webhook receiver that remediates, verifies and tells the story."""

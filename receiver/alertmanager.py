@@ -1,0 +1,249 @@
+"""Alertmanager, asked what fires now: for what was missed while away, and for silences.
+
+The plain call returns silenced alerts and other receivers' too, so what may be acted on is asked for with filters, and
+what is missing there is looked for without them before it is called gone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import httpx
+import msgspec
+
+from receiver.asking import Asker, Fields, Unanswered
+from receiver.core.alert import Alert, AlertStatus, parse_time
+from receiver.core.template import promql_regex
+from receiver.ports import AlertRow, Clock
+
+TIMEOUT = 20.0
+"""Seconds that an answer may take; 20,000 alerts take a few."""
+
+MAX_BODY = 48 * 1024 * 1024
+"""Bytes of an answer that are read; 20,000 alerts of 1 kB each are 20 MB in a webhook and somewhat more here."""
+
+FORGETFUL = 180.0
+"""Seconds after its start in which an Alertmanager may not have been told of all that fires: Prometheus repeats a
+firing alert after its resend delay, 1 min by default, and then retries what failed."""
+
+T = TypeVar("T")
+
+
+class AlertmanagerUnavailable(Exception):
+    """Alertmanager could not be asked, or answered with an error; the text is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An alert as Alertmanager lists it.
+
+    Args:
+        alert: firing; `ends_at` is 0, for what stands there is an expiry.
+        receivers: whom it is routed to.
+        silenced_by, inhibited_by: ids of silences, fingerprints of inhibiting alerts.
+    """
+
+    alert: Alert
+    receivers: tuple[str, ...]
+    silenced_by: tuple[str, ...] = ()
+    inhibited_by: tuple[str, ...] = ()
+
+    @property
+    def suppressed(self) -> bool:
+        """Whether people are not notified of it."""
+        return bool(self.silenced_by or self.inhibited_by)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What Alertmanager knows.
+
+    Args:
+        active: ours, neither silenced nor inhibited.
+        everything: all alerts, None when all that was asked about was active.
+        started_at: UNIX seconds of its start, None when it doesn't say.
+    """
+
+    active: tuple[Listed, ...]
+    everything: tuple[Listed, ...] | None
+    started_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """What was missed.
+
+    Args:
+        deliveries: to ingest as if they had been delivered: what fires unknown to us, and what is gone, as resolved.
+        suppressed: alerts of ours that fire but are silenced or inhibited: hands off.
+        elsewhere: alerts of ours that fire, but are routed to others now.
+        unsure: fingerprints that are missing in an Alertmanager that started only just now; ask again later.
+    """
+
+    deliveries: tuple[Alert, ...] = ()
+    suppressed: tuple[Listed, ...] = ()
+    elsewhere: tuple[Listed, ...] = ()
+    unsure: tuple[str, ...] = ()
+
+
+class _Status(msgspec.Struct):
+    state: str = ""
+    silencedBy: tuple[str, ...] = ()  # noqa: N815 - Alertmanager's own name
+    inhibitedBy: tuple[str, ...] = ()  # noqa: N815 - Alertmanager's own name
+
+
+class _Receiver(msgspec.Struct):
+    name: str
+
+
+class _Alert(msgspec.Struct):
+    fingerprint: str
+    labels: dict[str, str]
+    startsAt: str  # noqa: N815 - Alertmanager's own name
+    annotations: dict[str, str] = {}
+    generatorURL: str = ""  # noqa: N815 - Alertmanager's own name
+    receivers: tuple[_Receiver, ...] = ()
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+class _Uptime(msgspec.Struct):
+    uptime: str = ""
+
+
+class AlertmanagerApi:
+    """Asks Alertmanager's API v2.
+
+    Args:
+        url: of the server, with the path prefix if it has one.
+        client: for the requests, with its authentication and TLS.
+        clock: for the waits between tries.
+        receiver: the name of the receiver that our webhook stands under, as alertmanager.yml writes it.
+    """
+
+    def __init__(self, url: str, client: httpx.AsyncClient, clock: Clock, receiver: str) -> None:
+        self._asker = Asker("Alertmanager", url, client, clock, TIMEOUT, MAX_BODY)
+        self._receiver = f"^(?:{promql_regex(receiver)})$"
+        self.receiver = receiver
+
+    async def active(self) -> tuple[Listed, ...]:
+        """Return what fires for our receiver, neither silenced nor inhibited; raises AlertmanagerUnavailable."""
+        return await self._alerts(
+            {"receiver": self._receiver, "active": "true", "silenced": "false", "inhibited": "false"}
+        )
+
+    async def everything(self) -> tuple[Listed, ...]:
+        """Return all alerts, silenced, inhibited and others' too; raises AlertmanagerUnavailable."""
+        return await self._alerts({})
+
+    async def look_up(self, alert: Alert) -> Listed | None:
+        """Return one alert, silenced or not; None: Alertmanager has it no more. Raises AlertmanagerUnavailable."""
+        matchers = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(alert.labels.items())]
+        found = await self._alerts({"filter": matchers})
+        return next((one for one in found if one.alert.fingerprint == alert.fingerprint), None)
+
+    async def started_at(self) -> float | None:
+        """Return UNIX seconds of its start; raises AlertmanagerUnavailable."""
+        said = self._decode(await self._ask("/api/v2/status", {}), _Uptime)
+        try:
+            return parse_time(said.uptime) / 1e9
+        except ValueError:
+            return None
+
+    async def snapshot(self, known: Collection[str]) -> Snapshot:
+        """Return what is needed to judge the known fingerprints; raises AlertmanagerUnavailable.
+
+        Everything is asked for after what is active, and only when something known is missing there: an alert that
+        begins in between is delivered anyway.
+        """
+        started = await self.started_at()
+        active = await self.active()
+        missing = set(known) - {one.alert.fingerprint for one in active}
+        return Snapshot(active, await self.everything() if missing else None, started)
+
+    async def _alerts(self, fields: Fields) -> tuple[Listed, ...]:
+        found = self._decode(await self._ask("/api/v2/alerts", fields), list[_Alert])
+        try:
+            return tuple(_listed(one) for one in found)
+        except ValueError as error:
+            raise AlertmanagerUnavailable(f"{self._asker.name}: {error}") from error
+
+    async def _ask(self, path: str, fields: Fields) -> bytes:
+        try:
+            code, body = await self._asker.ask(path, fields)
+        except Unanswered as error:
+            raise AlertmanagerUnavailable(str(error)) from error
+        if code != 200:
+            raise AlertmanagerUnavailable(f"{self._asker.name} answers {code}: {body[:200].decode(errors='replace')}")
+        return body
+
+    def _decode(self, body: bytes, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.DecodeError as error:
+            raise AlertmanagerUnavailable(f"{self._asker.name} gave an answer that can't be read: {error}") from error
+
+
+def resync(firing: Mapping[str, AlertRow], snapshot: Snapshot, now: float) -> Resync:
+    """Return what was missed. Pure.
+
+    Args:
+        firing: what fires as far as we know, by fingerprint.
+        snapshot: taken for these fingerprints.
+        now: UNIX seconds; the end of what is gone, for nobody tells when it ended.
+    """
+    active = {one.alert.fingerprint: one for one in snapshot.active}
+    everything = {one.alert.fingerprint: one for one in snapshot.everything or ()}
+    fired = [one.alert for one in snapshot.active if _news(one.alert, firing.get(one.alert.fingerprint))]
+    missing = [row for fingerprint, row in firing.items() if fingerprint not in active]
+    listed = [one for row in missing if (one := everything.get(row.alert.fingerprint)) is not None]
+    absent = [row.alert for row in missing if row.alert.fingerprint not in everything]
+    forgetful = snapshot.started_at is not None and now - snapshot.started_at < FORGETFUL
+    return Resync(
+        deliveries=(*fired, *(() if forgetful else (_ended(alert, now) for alert in absent))),
+        suppressed=tuple(one for one in listed if one.suppressed),
+        elsewhere=tuple(one for one in listed if not one.suppressed),
+        unsure=tuple(alert.fingerprint for alert in absent) if forgetful else (),
+    )
+
+
+def _news(alert: Alert, row: AlertRow | None) -> bool:
+    """Whether a firing alert is unknown to us, or fires anew."""
+    return row is None or alert.starts_at > row.alert.starts_at
+
+
+def _ended(alert: Alert, now: float) -> Alert:
+    return Alert(
+        fingerprint=alert.fingerprint,
+        status=AlertStatus.RESOLVED,
+        labels=alert.labels,
+        annotations=alert.annotations,
+        starts_at=alert.starts_at,
+        ends_at=int(now * 1e9),
+        generator_url=alert.generator_url,
+    )
+
+
+def _listed(one: _Alert) -> Listed:
+    alert = Alert(
+        fingerprint=one.fingerprint,
+        status=AlertStatus.FIRING,
+        labels=one.labels,
+        annotations=one.annotations,
+        starts_at=parse_time(one.startsAt),
+        generator_url=one.generatorURL,
+    )
+    receivers = tuple(receiver.name for receiver in one.receivers)
+    return Listed(alert, receivers, one.status.silencedBy, one.status.inhibitedBy)
+
+
+def describe(listed: Sequence[Listed]) -> str:
+    """Say which alerts are suppressed, by what: for the timeline."""
+    parts = []
+    for one in listed[:5]:
+        by = [f"silence {name}" for name in one.silenced_by] + [f"alert {name}" for name in one.inhibited_by]
+        parts.append(f"{one.alert.name or one.alert.fingerprint} by {', '.join(by[:3])}")
+    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+    return "; ".join(parts) + more

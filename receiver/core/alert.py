@@ -1,0 +1,122 @@
+"""An alert as Alertmanager delivers it, and what changed about it since the last delivery."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+
+class AlertStatus(StrEnum):
+    """Alertmanager's two words for an alert."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert of a notification.
+
+    Args:
+        fingerprint: Alertmanager's hash of the labels, 16 hex digits.
+        status: its own, never the group's: a group says `resolved` while truncated alerts still fire.
+        labels, annotations: as delivered; all values are strings.
+        starts_at: UNIX nanoseconds; Alertmanager sends up to nine fractional digits.
+        ends_at: UNIX nanoseconds, 0 while it fires.
+        generator_url: may be empty.
+    """
+
+    fingerprint: str
+    status: AlertStatus
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    starts_at: int = 0
+    ends_at: int = 0
+    generator_url: str = ""
+
+    @property
+    def name(self) -> str:
+        """The label `alertname`, empty when there is none."""
+        return self.labels.get("alertname", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is stored as a fingerprint's latest: duplicates are judged against it.
+
+    Args:
+        starts_at: UNIX nanoseconds of the latest episode.
+        status: its latest status.
+        incident: the incident that it belongs to, None when no playbook matched.
+        repeats: deliveries that changed nothing.
+    """
+
+    starts_at: int
+    status: AlertStatus
+    incident: str | None
+    repeats: int = 0
+
+
+class Change(StrEnum):
+    """What a delivery does to a fingerprint's latest state."""
+
+    NEW = "new"
+    REPEAT = "repeat"
+    RESOLVED = "resolved"
+    REFIRED = "refired"
+    STALE = "stale"
+
+
+def change_of(alert: Alert, known: Known | None) -> Change:
+    """Judge a delivery against the fingerprint's latest (startsAt, status).
+
+    NEW: an episode not seen before (also one that arrives already resolved). REPEAT: changes nothing. RESOLVED: the
+    known episode ended. REFIRED: firing after resolved with the same startsAt, which is real or a late peer: ask
+    Alertmanager; unreachable, treat it as firing. STALE: about an episode older than the latest; changes nothing.
+    """
+    if known is None or alert.starts_at > known.starts_at:
+        return Change.NEW
+    if alert.starts_at < known.starts_at:
+        return Change.STALE
+    if alert.status == known.status:
+        return Change.REPEAT
+    return Change.RESOLVED if alert.status is AlertStatus.RESOLVED else Change.REFIRED
+
+
+_TIME = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:[Zz]|([+-])(\d\d):(\d\d))",
+    re.ASCII,
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parse_time(text: str) -> int:
+    """Return an RFC 3339 time as UNIX nanoseconds; 0 for the year 1, Go's zero time.
+
+    Raises:
+        ValueError: it is not an RFC 3339 time.
+    """
+    found = _TIME.fullmatch(text)
+    if found is None:
+        raise ValueError(f"not an RFC 3339 time: {text[:40]!r}")
+    year, month, day, hour, minute, second, fraction, sign, off_hour, off_minute = found.groups()
+    if year == "0001":
+        return 0
+    # A leap second is folded into the next second, as Go's parser and POSIX time do not know it.
+    whole = datetime(
+        int(year),
+        int(month),
+        int(day),
+        int(hour),
+        int(minute),
+        min(int(second), 59),
+        tzinfo=UTC,
+    )
+    seconds = int((whole - _EPOCH).total_seconds()) + (int(second) == 60)
+    if sign is not None:
+        offset = int(off_hour) * 3600 + int(off_minute) * 60
+        seconds += -offset if sign == "+" else offset
+    return seconds * 1_000_000_000 + int((fraction or "0").ljust(9, "0"))

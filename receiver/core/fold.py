@@ -1,0 +1,374 @@
+"""`evolve`: what an event makes of an incident. Total, pure, and the only place where an incident's state changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from receiver.core import events as ev
+from receiver.core.alert import AlertStatus
+from receiver.core.events import Recorded
+from receiver.core.incident import Action, Approval, Check, Done, Incident, Phase, Vote
+
+E = TypeVar("E")
+
+
+class FoldError(ValueError):
+    """An event that can't follow: a damaged log, or a defect of ours."""
+
+
+def evolve(incident: Incident | None, recorded: Recorded) -> Incident:
+    """Return the incident after the event.
+
+    Raises:
+        FoldError: the event can't follow (no `Opened` first, a gap in `seq`, an event after the end).
+    """
+    event = recorded.event
+    if incident is None:
+        if not isinstance(event, ev.Opened) or recorded.seq != 1:
+            raise FoldError(f"{recorded.incident}: the log begins with {type(event).__name__} (seq {recorded.seq})")
+        return _opened(event, recorded)
+    if recorded.seq != incident.seq + 1:
+        raise FoldError(f"{incident.id}: event {recorded.seq} follows {incident.seq}")
+    if not incident.open and not isinstance(event, ev.Noted):
+        raise FoldError(f"{incident.id}: {type(event).__name__} after the end")
+    folded = _FOLDS[type(event)](incident, event, recorded.at)
+    return replace(folded, seq=recorded.seq, updated_at=recorded.at)
+
+
+def replay(log: Iterable[Recorded]) -> Incident | None:
+    """Return the incident that a log adds up to; None for an empty one."""
+    incident: Incident | None = None
+    for recorded in log:
+        incident = evolve(incident, recorded)
+    return incident
+
+
+def _opened(event: ev.Opened, recorded: Recorded) -> Incident:
+    return Incident(
+        id=recorded.incident,
+        seq=recorded.seq,
+        target=event.target,
+        playbook=event.playbook,
+        version=event.version,
+        rank=event.rank,
+        severity=event.severity,
+        mode=event.mode,
+        phase=Phase.TRIAGE,
+        opened_at=recorded.at,
+        updated_at=recorded.at,
+        alert=event.alert,
+        labels=event.labels,
+        annotations=event.annotations,
+        starts_at=event.starts_at,
+        settle_until=event.settle_until,
+        deadline=event.give_up_at,
+    )
+
+
+def _alerts(incident: Incident, event: ev.AlertsChanged, at: float) -> Incident:
+    severity, wanted = incident.severity, incident.wanted
+    lead = wanted[2] if wanted else incident.rank
+    for change in event.changes:
+        if change.status is AlertStatus.FIRING:
+            severity = severity.worst(change.severity)
+            if change.rank < lead:
+                wanted, lead = (change.playbook, change.version, change.rank), change.rank
+    approval = incident.approval
+    if event.started and approval is not None and approval.checked:
+        approval = replace(approval, checked=False)
+    return replace(
+        incident,
+        severity=severity,
+        wanted=wanted,
+        approval=approval,
+        firing=max(0, incident.firing + event.started - event.ended),
+        alerts=incident.alerts + event.started,
+        gone_checked=incident.gone_checked and not event.started,
+    )
+
+
+def _lead_changed(incident: Incident, event: ev.LeadChanged, at: float) -> Incident:
+    return replace(
+        incident, playbook=event.playbook, version=event.version, rank=event.rank, wanted=None, observed=False
+    )
+
+
+def _diagnosed(incident: Incident, event: ev.Diagnosed, at: float) -> Incident:
+    return replace(incident, diagnosed=True, confirmed=event.confirmed, before=event.readings)
+
+
+def _refused(incident: Incident, event: ev.StepRefused, at: float) -> Incident:
+    give_up = incident.give_up_at if incident.give_up_at is not None else event.give_up_at
+    return replace(incident, refused=event.guardrail, retry_at=event.retry_at, give_up_at=give_up)
+
+
+def _settled(incident: Incident) -> Incident:
+    """Forget what was refused: the step went on, or was passed over."""
+    return replace(incident, refused=None, retry_at=None, give_up_at=None)
+
+
+def _skipped(incident: Incident, event: ev.StepSkipped, at: float) -> Incident:
+    done = (*incident.done, Done(event.step, "skipped", started_at=at))
+    return replace(_settled(incident), done=done, approval=None, phase=Phase.TRIAGE)
+
+
+def _would_have(incident: Incident, event: ev.WouldHave, at: float) -> Incident:
+    done = (*incident.done, Done(event.step, "would_have", started_at=at))
+    return replace(_settled(incident), done=done, observed=True)
+
+
+def _asked(incident: Incident, event: ev.ApprovalAsked, at: float) -> Incident:
+    approval = Approval(
+        id=event.approval,
+        step=event.step,
+        plan_hash=event.plan_hash,
+        needed=event.needed,
+        expires_at=event.expires_at,
+        execute_before=event.execute_before,
+        on_timeout=event.on_timeout,
+        reason_required=event.reason_required,
+        summary=event.summary,
+    )
+    return replace(_settled(incident), approval=approval, phase=Phase.AWAITING_APPROVAL)
+
+
+def _voted(incident: Incident, event: ev.Voted, at: float) -> Incident:
+    approval = _open_approval(incident, event.approval)
+    others = tuple(vote for vote in approval.votes if vote.person != event.person)
+    votes = (*others, Vote(event.person, event.approve, event.reason, at))
+    return replace(incident, approval=replace(approval, votes=votes))
+
+
+def _approval_ended(incident: Incident, event: ev.ApprovalEnded, at: float) -> Incident:
+    approval = _open_approval(incident, event.approval)
+    if event.state == "approved":
+        return replace(incident, approval=replace(approval, state="approved", approved_at=at))
+    done = incident.done
+    if event.state in {"denied", "expired"}:
+        done = (*done, Done(approval.step, event.state, started_at=at))
+    phase = _idle(incident) if incident.phase is Phase.AWAITING_APPROVAL else incident.phase
+    return replace(_settled(incident), approval=None, done=done, phase=phase)
+
+
+def _idle(incident: Incident) -> Phase:
+    """Return where an incident goes that has nothing under way."""
+    return Phase.TRIAGE if incident.automatic else Phase.ESCALATED
+
+
+def _suspended(incident: Incident, event: ev.ApprovalSuspended, at: float) -> Incident:
+    approval = _open_approval(incident, event.approval)
+    if event.resumed:
+        approval = replace(approval, suspended=False, checked=True)
+        return replace(incident, approval=approval, check=None, phase=Phase.AWAITING_APPROVAL)
+    return replace(incident, approval=replace(approval, suspended=True), check=None, phase=Phase.VERIFYING)
+
+
+def _open_approval(incident: Incident, approval_id: str) -> Approval:
+    if incident.approval is None or incident.approval.id != approval_id:
+        raise FoldError(f"{incident.id}: no approval {approval_id} is open")
+    return incident.approval
+
+
+def _started(incident: Incident, event: ev.StepStarted, at: float) -> Incident:
+    action = Action(
+        action_id=event.action_id,
+        step=event.step,
+        action=event.action,
+        kind=event.kind,
+        started_at=at,
+        parameters=event.parameters,
+        plan=event.plan,
+        cause=event.cause,
+    )
+    return replace(_settled(incident), action=action, approval=None, check=None, phase=Phase.ACTING)
+
+
+def _in_doubt(incident: Incident, event: ev.StepInDoubt, at: float) -> Incident:
+    action = _under_way(incident, event.action_id)
+    return replace(
+        incident,
+        action=replace(
+            action, doubt=event.text, person_decides=event.person, asked=action.asked + 1, ask_at=event.ask_at
+        ),
+    )
+
+
+def _finished(incident: Incident, event: ev.StepFinished, at: float) -> Incident:
+    action = _under_way(incident, event.action_id)
+    after = replace(incident, action=None, check=None, last_action_end=at)
+    if action.kind != "step":
+        return _taken_back(after, action, event)
+    result = "executed" if event.ok else "failed"
+    done = Done(
+        action.step,
+        result,
+        action_id=action.action_id,
+        action=action.action,
+        parameters=action.parameters,
+        plan=action.plan,
+        post_state=event.post_state,
+        started_at=action.started_at,
+        # A failed action that restored what it found left nothing to undo.
+        taken_back=event.restored,
+    )
+    phase = Phase.VERIFYING if event.ok else _idle(incident)
+    return replace(after, done=(*incident.done, done), phase=phase)
+
+
+def _taken_back(incident: Incident, action: Action, event: ev.StepFinished) -> Incident:
+    done = tuple(
+        replace(one, taken_back=one.taken_back or event.ok, takes=one.takes + 1)
+        if one.action_id == action.cause
+        else one
+        for one in incident.done
+    )
+    phase = Phase.CLEANUP if action.kind == "cleanup" else _idle(incident)
+    return replace(incident, done=done, phase=phase)
+
+
+def _under_way(incident: Incident, action_id: str) -> Action:
+    if incident.action is None or incident.action.action_id != action_id:
+        raise FoldError(f"{incident.id}: action {action_id} is not under way")
+    return incident.action
+
+
+def _check_began(incident: Incident, event: ev.CheckBegan, at: float) -> Incident:
+    check = Check(
+        step=event.step,
+        purpose=event.purpose,
+        since=event.since,
+        next_at=event.next_at,
+        deadline=event.deadline,
+        interval=event.interval,
+        consecutive=event.consecutive,
+        consecutive_failures=event.consecutive_failures,
+        before=incident.before,
+    )
+    phase = incident.phase
+    if event.purpose in {"step", "gone"}:
+        phase = Phase.VERIFYING
+    return replace(incident, check=check, phase=phase)
+
+
+def _sampled(incident: Incident, event: ev.Sampled, at: float) -> Incident:
+    check = incident.check
+    if check is None:
+        raise FoldError(f"{incident.id}: a look without a verification")
+    return replace(
+        incident,
+        check=replace(
+            check,
+            next_at=event.next_at,
+            good=check.good + 1 if event.verdict is True else 0,
+            bad=check.bad + 1 if event.verdict is False else 0,
+            looks=check.looks + 1,
+            last_verdict=event.verdict,
+            last_text=event.text,
+            last=event.readings,
+            failed_now=event.failed_now,
+        ),
+    )
+
+
+def _verified(incident: Incident, event: ev.Verified, at: float) -> Incident:
+    done = incident.done
+    if event.step is not None and event.purpose in {"step", "hold"}:
+        done = _with_result(done, event.step, event.verdict)
+    after = replace(incident, check=None, done=done)
+    if event.verdict == "passed":
+        if event.purpose == "cleanup":
+            return replace(after, hold_until=at)
+        return replace(after, phase=Phase.HOLDING, hold_until=event.hold_until, resolve_by=event.resolve_by)
+    if not incident.automatic:
+        return replace(after, phase=Phase.ESCALATED, retry_at=event.again_at)
+    return replace(after, phase=Phase.TRIAGE, gone_checked=incident.gone_checked or event.purpose == "gone")
+
+
+def _with_result(done: tuple[Done, ...], step: str, verdict: str) -> tuple[Done, ...]:
+    return tuple(
+        replace(one, result=verdict) if one.step == step and one.result in {"executed", "passed"} else one
+        for one in done
+    )
+
+
+def _escalated(incident: Incident, event: ev.Escalated, at: float) -> Incident:
+    phase = incident.phase if incident.action is not None else Phase.ESCALATED
+    return replace(_settled(incident), escalation=event.reason, page_at=event.page_at, pages=1, phase=phase, check=None)
+
+
+def _paged(incident: Incident, event: ev.Paged, at: float) -> Incident:
+    return replace(incident, pages=event.number, page_at=event.next_at)
+
+
+def _acknowledged(incident: Incident, event: ev.Acknowledged, at: float) -> Incident:
+    if incident.acknowledged_by is not None:
+        return incident
+    return replace(incident, acknowledged_by=event.person, acknowledged_at=at)
+
+
+def _taken_over(incident: Incident, event: ev.TakenOver, at: float) -> Incident:
+    after = _acknowledged(incident, ev.Acknowledged(event.person, event.via), at)
+    keeps = incident.action is not None or incident.phase in {Phase.VERIFYING, Phase.HOLDING, Phase.CLEANUP}
+    return replace(
+        _settled(after),
+        owner=event.person,
+        approval=None,
+        phase=incident.phase if keeps else Phase.ESCALATED,
+    )
+
+
+def _cleanup_planned(incident: Incident, event: ev.CleanupPlanned, at: float) -> Incident:
+    return replace(incident, phase=Phase.CLEANUP, cleanup_at=event.at, check=None, retry_at=None)
+
+
+def _cleanup_interrupted(incident: Incident, event: ev.CleanupInterrupted, at: float) -> Incident:
+    return replace(incident, phase=_idle(incident), cleanup_at=None, check=None, hold_until=None)
+
+
+def _resolved(incident: Incident, event: ev.Resolved, at: float) -> Incident:
+    return replace(incident, phase=Phase.RESOLVED, ended_at=at, check=None, approval=None, page_at=None)
+
+
+def _closed(incident: Incident, event: ev.Closed, at: float) -> Incident:
+    return replace(incident, phase=Phase.CLOSED, ended_at=at, check=None, approval=None, action=None, page_at=None)
+
+
+def _noted(incident: Incident, event: ev.Noted, at: float) -> Incident:
+    return incident
+
+
+def _fold(kind: type[E], fold: Callable[[Incident, E, float], Incident]) -> tuple[type[E], Callable[..., Incident]]:
+    return kind, fold
+
+
+_FOLDS: dict[type[Any], Callable[..., Incident]] = dict(
+    (
+        _fold(ev.AlertsChanged, _alerts),
+        _fold(ev.LeadChanged, _lead_changed),
+        _fold(ev.Diagnosed, _diagnosed),
+        _fold(ev.StepRefused, _refused),
+        _fold(ev.StepSkipped, _skipped),
+        _fold(ev.WouldHave, _would_have),
+        _fold(ev.ApprovalAsked, _asked),
+        _fold(ev.Voted, _voted),
+        _fold(ev.ApprovalEnded, _approval_ended),
+        _fold(ev.ApprovalSuspended, _suspended),
+        _fold(ev.StepStarted, _started),
+        _fold(ev.StepInDoubt, _in_doubt),
+        _fold(ev.StepFinished, _finished),
+        _fold(ev.CheckBegan, _check_began),
+        _fold(ev.Sampled, _sampled),
+        _fold(ev.Verified, _verified),
+        _fold(ev.Escalated, _escalated),
+        _fold(ev.Paged, _paged),
+        _fold(ev.CleanupPlanned, _cleanup_planned),
+        _fold(ev.CleanupInterrupted, _cleanup_interrupted),
+        _fold(ev.Acknowledged, _acknowledged),
+        _fold(ev.TakenOver, _taken_over),
+        _fold(ev.Noted, _noted),
+        _fold(ev.Resolved, _resolved),
+        _fold(ev.Closed, _closed),
+    )
+)

@@ -1,0 +1,214 @@
+"""The incident: what its events add up to. Alerts are rows of their own, never a list in here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from receiver.core.severity import Severity
+
+
+class Phase(StrEnum):
+    """Where an incident stands. Escalated is open: automation off, people on."""
+
+    TRIAGE = "triage"
+    AWAITING_APPROVAL = "awaiting_approval"
+    ACTING = "acting"
+    VERIFYING = "verifying"
+    HOLDING = "holding"
+    ESCALATED = "escalated"
+    CLEANUP = "cleanup"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing follows."""
+        return self in {Phase.RESOLVED, Phase.CLOSED}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A step that ended, one way or another; executed steps aren't repeated.
+
+    Args:
+        step: its name.
+        result: `passed`, `failed`, `skipped`, `denied`, `would_have`, `inconclusive`, `executed` (not judged yet).
+        action_id, post_state: of its execution, for undo and cleanup.
+        taken_back: whether an undo or cleanup of it ended well.
+        takes: undos and cleanups that were tried.
+    """
+
+    step: str
+    result: str
+    action_id: str | None = None
+    action: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    post_state: Mapping[str, Any] = field(default_factory=dict)
+    started_at: float = 0.0
+    taken_back: bool = False
+    takes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """The intent that is under way or in doubt."""
+
+    action_id: str
+    step: str
+    action: str
+    kind: str
+    started_at: float
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    cause: str | None = None
+    doubt: str | None = None
+    person_decides: bool = False
+    asked: int = 0
+    ask_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One person's word."""
+
+    person: str
+    approve: bool
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A pending request, or the approved one whose step has not begun.
+
+    `suspended` while a resolve is verified; `checked` when that was done and did not hold.
+    """
+
+    id: str
+    step: str
+    plan_hash: str
+    needed: int
+    expires_at: float
+    execute_before: float
+    on_timeout: str
+    reason_required: bool
+    state: str = "pending"
+    suspended: bool = False
+    checked: bool = False
+    approved_at: float | None = None
+    votes: tuple[Vote, ...] = ()
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A verification under way.
+
+    Args:
+        step: what is verified; None: that the trouble went away by itself, or during hold.
+        purpose: `step`, `gone` (the alert resolved by itself), `hold`, `cleanup`, `escalated`.
+        since: the action's end, UNIX seconds; `$window` never reaches back before it.
+        next_at: when the next look is due.
+        deadline: when it ends undecided.
+        interval, consecutive, consecutive_failures: as the playbook asks.
+        good, bad, looks: consecutive good, consecutive bad, all looks.
+        before, last: readings at its start and the latest.
+    """
+
+    step: str | None
+    purpose: str
+    since: float
+    next_at: float
+    deadline: float
+    interval: float = 5.0
+    consecutive: int = 3
+    consecutive_failures: int = 6
+    good: int = 0
+    bad: int = 0
+    looks: int = 0
+    last_verdict: bool | None = None
+    last_text: str = ""
+    before: tuple[Mapping[str, Any], ...] = ()
+    last: tuple[Mapping[str, Any], ...] = ()
+    failed_now: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """One trouble of one target, from its first alert to its end.
+
+    Args:
+        id, seq: its name and the number of its last event.
+        target: the `services` entry; at most one open incident each.
+        playbook, version, rank: what leads now, frozen by content hash.
+        wanted: (playbook, version, rank) of a higher one that takes over at the next step boundary.
+        mode: `observe` or `act`, as when it was opened; today's stricter one wins.
+        firing, alerts: alerts that fire now, and all that ever belonged.
+        starts_at: UNIX seconds at which the oldest firing alert began.
+        settle_until: before that nothing is changed.
+        hold_until: until then healthy must hold.
+        resolve_by: until then the alert itself must resolve.
+        deadline: no state waits without one.
+        done: the steps that ended, in order.
+        before: readings of the first look, before anything was done.
+        refused: the guardrail that said no to the next step; asked again at `retry_at` until `give_up_at`.
+        last_action_end: UNIX seconds, 0.0 when nothing was done.
+    """
+
+    id: str
+    seq: int
+    target: str
+    playbook: str
+    version: str
+    rank: int
+    severity: Severity
+    mode: str
+    phase: Phase
+    opened_at: float
+    updated_at: float
+    alert: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    starts_at: float
+    wanted: tuple[str, str, int] | None = None
+    ended_at: float | None = None
+    firing: int = 0
+    alerts: int = 0
+    settle_until: float = 0.0
+    diagnosed: bool = False
+    confirmed: bool | None = None
+    deadline: float | None = None
+    retry_at: float | None = None
+    give_up_at: float | None = None
+    refused: str | None = None
+    gone_checked: bool = False
+    hold_until: float | None = None
+    resolve_by: float | None = None
+    cleanup_at: float | None = None
+    done: tuple[Done, ...] = ()
+    action: Action | None = None
+    approval: Approval | None = None
+    check: Check | None = None
+    before: tuple[Mapping[str, Any], ...] = ()
+    last_action_end: float = 0.0
+    owner: str | None = None
+    acknowledged_by: str | None = None
+    acknowledged_at: float | None = None
+    escalation: str | None = None
+    pages: int = 0
+    page_at: float | None = None
+    observed: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether it can still change."""
+        return not self.phase.terminal
+
+    @property
+    def automatic(self) -> bool:
+        """Whether the service may still start something for it."""
+        return self.open and self.escalation is None and self.owner is None

@@ -1,0 +1,415 @@
+"""What follows by itself from an incident's state: the next event, the next command, the next time to look.
+
+`next_event` is asked again and again in the unit that stored an event until it has nothing more to say; `due` is what
+then remains for the world to do; `wake` is when to ask again. All take `now`, none reads a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from receiver.core import events as ev
+from receiver.core.commands import Command, Diagnose, Look, ResumeAction, RunStep, TakeBack
+from receiver.core.incident import Approval, Check, Done, Incident, Phase
+from receiver.core.playbook import OnFailure, Playbook, Step, Verification
+
+GONE_TIMEOUT = 300.0
+"""Seconds that a resolve by itself is given to be verified before people are asked."""
+
+CLEANUP_TRIES = 3
+"""Times that taking back is tried before people are asked."""
+
+DOUBT_INTERVAL = 15.0
+"""Seconds between questions to a target about an intent in doubt."""
+
+
+def next_event(incident: Incident, playbook: Playbook, now: float) -> ev.Event | None:
+    """Return what has become true by itself at `now`, if anything."""
+    if not incident.open:
+        return None
+    if (event := _page(incident, playbook, now)) is not None:
+        return event
+    follows = _BY_PHASE.get(incident.phase)
+    return follows(incident, playbook, now) if follows is not None else None
+
+
+def due(incident: Incident, playbook: Playbook, now: float) -> Command | None:
+    """Return what the world has to do now; None: nothing, until `wake`."""
+    if not incident.open:
+        return None
+    if incident.action is not None:
+        return ResumeAction(incident.action) if now >= incident.action.ask_at else None
+    if incident.check is not None:
+        return Look(incident.check) if now >= incident.check.next_at else None
+    match incident.phase:
+        case Phase.TRIAGE:
+            return _due_in_triage(incident, playbook, now)
+        case Phase.AWAITING_APPROVAL:
+            approval = incident.approval
+            if approval is None or approval.state != "approved" or approval.suspended or _waits(incident, now):
+                return None
+            step = step_named(playbook, approval.step)
+            return RunStep(step, approval) if step is not None else None
+        case Phase.CLEANUP:
+            return _due_in_cleanup(incident, playbook, now)
+        case _:
+            return None
+
+
+def wake(incident: Incident, playbook: Playbook, now: float) -> float | None:
+    """Return when the incident wants to be looked at again: `now` when something is due, None when it ended."""
+    if not incident.open:
+        return None
+    if due(incident, playbook, now) is not None:
+        return now
+    times = [
+        incident.deadline,
+        incident.page_at,
+        incident.retry_at,
+        incident.give_up_at,
+        incident.action.ask_at if incident.action else None,
+        incident.check.next_at if incident.check else None,
+        incident.check.deadline if incident.check else None,
+        incident.hold_until if incident.phase is Phase.HOLDING else None,
+        incident.resolve_by if incident.phase is Phase.HOLDING else None,
+        incident.cleanup_at if incident.phase is Phase.CLEANUP else None,
+        incident.settle_until if incident.phase is Phase.TRIAGE else None,
+        _approval_wake(incident.approval),
+    ]
+    ahead = [time for time in times if time is not None and time > now]
+    return min(ahead, default=now + playbook.page_every)
+
+
+def step_named(playbook: Playbook, name: str | None) -> Step | None:
+    """Return the step of that name."""
+    return next((step for step in playbook.steps if step.name == name), None)
+
+
+def next_step(incident: Incident, playbook: Playbook) -> Step | None:
+    """Return the first step that has not ended yet; executed steps aren't repeated, also not by another playbook."""
+    names = {one.step for one in incident.done}
+    executed = [(one.action, one.parameters) for one in incident.done if one.action_id]
+    return next(
+        (step for step in playbook.steps if step.name not in names and (step.action, step.parameters) not in executed),
+        None,
+    )
+
+
+def verification(playbook: Playbook, step: str | None) -> Verification:
+    """Return how a step is judged; for none in particular, as the playbook's first step is."""
+    found = step_named(playbook, step)
+    if found is None and playbook.steps:
+        found = playbook.steps[0]
+    return found.verify if found is not None else Verification(target=False)
+
+
+def to_take_back(incident: Incident, playbook: Playbook) -> Done | None:
+    """Return the failed step that declares an undo and was not undone yet."""
+    for one in incident.done:
+        step = step_named(playbook, one.step)
+        if one.result == "failed" and one.action_id and step and step.undo and not one.taken_back and not one.takes:
+            return one
+    return None
+
+
+def to_clean_up(incident: Incident, playbook: Playbook) -> tuple[Done, ...]:
+    """Return what was added for a time and is still there, last first."""
+    return tuple(
+        one
+        for one in reversed(incident.done)
+        if one.action_id
+        and one.result in {"executed", "passed"}
+        and not one.taken_back
+        and (step := step_named(playbook, one.step)) is not None
+        and step.cleanup_after is not None
+    )
+
+
+# --- by phase -----------------------------------------------------------------------------------------------------
+
+
+def _page(incident: Incident, playbook: Playbook, now: float) -> ev.Event | None:
+    if incident.page_at is None or now < incident.page_at:
+        return None
+    return ev.Paged(incident.pages + 1, next_at=_next_page(incident, playbook, now))
+
+
+def _next_page(incident: Incident, playbook: Playbook, now: float) -> float:
+    """Return when to page again; whoever took it over or acknowledged it is left alone four times as long."""
+    calm = incident.owner is not None or incident.acknowledged_by is not None
+    return now + playbook.page_every * (4 if calm else 1)
+
+
+def _triage(incident: Incident, playbook: Playbook, now: float) -> ev.Event | None:
+    if incident.approval is not None:
+        return ev.ApprovalSuspended(incident.approval.id, resumed=True, text="the resolve did not hold: asked again")
+    if incident.firing == 0 and incident.alerts and not incident.gone_checked:
+        return _begin(playbook, None, "gone", now, since=max(incident.opened_at, incident.last_action_end))
+    if not incident.diagnosed:
+        return None
+    if (reason := _hopeless(incident, now)) is not None:
+        return _escalate(incident, playbook, now, reason)
+    if to_take_back(incident, playbook) is not None:
+        return None
+    if incident.wanted is not None:
+        name, version, rank = incident.wanted
+        return ev.LeadChanged(name, version, rank)
+    if incident.observed or not playbook.steps:
+        late = incident.deadline is not None and now >= incident.deadline
+        return (
+            _escalate(incident, playbook, now, "it still fires, and nothing was to be done about it") if late else None
+        )
+    return _next_rung(incident, playbook, now)
+
+
+def _hopeless(incident: Incident, now: float) -> str | None:
+    """Say why automation ends here, if it does."""
+    if incident.gone_checked and incident.firing == 0 and incident.confirmed is not True:
+        return "the alert resolved, but that the service works again could not be shown"
+    if incident.give_up_at is not None and now >= incident.give_up_at:
+        return f"guardrail {incident.refused} kept refusing the next step"
+    if incident.refused is not None and incident.retry_at is None:
+        return f"guardrail {incident.refused} refused the next step"
+    return None
+
+
+def _next_rung(incident: Incident, playbook: Playbook, now: float) -> ev.Event | None:
+    last = incident.done[-1] if incident.done else None
+    if last is not None and (reason := _ends_ladder(last, step_named(playbook, last.step))) is not None:
+        return _escalate(incident, playbook, now, reason)
+    if next_step(incident, playbook) is None:
+        tried = ", ".join(f"{one.step}: {one.result}" for one in incident.done)
+        return _escalate(incident, playbook, now, f"the ladder is at its end ({tried})")
+    return None
+
+
+def _ends_ladder(last: Done, step: Step | None) -> str | None:
+    """Say why no further step is tried after this one, if so."""
+    if last.result == "inconclusive":
+        return f"whether step {last.step} helped could not be told"
+    if last.takes and not last.taken_back:
+        return f"step {last.step} could not be undone"
+    if step is None:
+        return None
+    if last.result in {"failed", "denied"} and step.on_failure is OnFailure.ESCALATE:
+        return f"step {last.step}: {last.result}"
+    if last.result == "expired" and step.approval.on_timeout is OnFailure.ESCALATE:
+        return f"nobody approved step {last.step} in time"
+    return None
+
+
+def _due_in_triage(incident: Incident, playbook: Playbook, now: float) -> Command | None:
+    if not incident.diagnosed:
+        return Diagnose()
+    if not incident.automatic or incident.observed or now < incident.settle_until or _waits(incident, now):
+        return None
+    if (failed := to_take_back(incident, playbook)) is not None:
+        return TakeBack(failed, "undo")
+    step = next_step(incident, playbook)
+    return RunStep(step) if step is not None else None
+
+
+def _waits(incident: Incident, now: float) -> bool:
+    """Whether a guardrail's answer is asked for later."""
+    return incident.refused is not None and (incident.retry_at is None or now < incident.retry_at)
+
+
+def _awaiting(incident: Incident, _playbook: Playbook, now: float) -> ev.Event | None:
+    approval = incident.approval
+    if approval is None:
+        return None
+    if approval.state == "pending" and (event := _decided(approval, now)) is not None:
+        return event
+    if approval.approved_at is not None and now > approval.approved_at + approval.execute_before:
+        return ev.ApprovalEnded(approval.id, "expired", "approved, but it could not start in time")
+    if incident.give_up_at is not None and now >= incident.give_up_at:
+        return ev.ApprovalEnded(approval.id, "expired", f"guardrail {incident.refused} kept refusing the step")
+    if incident.firing == 0 and not approval.checked:
+        return ev.ApprovalSuspended(approval.id, resumed=False, text="the alert resolved: looking whether that is true")
+    return None
+
+
+def _decided(approval: Approval, now: float) -> ev.Event | None:
+    if (no := next((vote for vote in approval.votes if not vote.approve), None)) is not None:
+        return ev.ApprovalEnded(approval.id, "denied", f"denied by {no.person}: {no.reason}")
+    if now >= approval.expires_at:
+        return ev.ApprovalEnded(approval.id, "expired", f"nobody decided in time ({len(approval.votes)} voted)")
+    yes = sorted({vote.person for vote in approval.votes if vote.approve})
+    if len(yes) >= approval.needed:
+        return ev.ApprovalEnded(approval.id, "approved", f"approved by {', '.join(yes)}")
+    return None
+
+
+def _approval_wake(approval: Approval | None) -> float | None:
+    if approval is None:
+        return None
+    if approval.approved_at is not None:
+        return approval.approved_at + approval.execute_before
+    return approval.expires_at
+
+
+def _acting(incident: Incident, playbook: Playbook, now: float) -> ev.Event | None:
+    action = incident.action
+    if action is not None and action.person_decides and incident.escalation is None:
+        return _escalate(incident, playbook, now, f"what became of step {action.step} can't be told: {action.doubt}")
+    return None
+
+
+def _verifying(incident: Incident, playbook: Playbook, now: float) -> ev.Event | None:
+    check = incident.check
+    if check is None:
+        if incident.approval is not None and not incident.approval.suspended:
+            return None
+        if incident.approval is not None:
+            return _begin(playbook, None, "gone", now, since=incident.opened_at)
+        last = incident.done[-1].step if incident.done else None
+        return _begin(playbook, last, "step", now, since=incident.last_action_end)
+    if check.purpose == "gone" and incident.firing > 0:
+        return _ended(incident, playbook, "failed", "the alert fires again", now)
+    return _judged(incident, playbook, check, now)
+
+
+def _judged(incident: Incident, playbook: Playbook, check: Check, now: float) -> ev.Event | None:
+    if check.good >= check.consecutive:
+        if incident.approval is not None:
+            text = "not needed any more: the service works again"
+            return ev.ApprovalEnded(incident.approval.id, "cancelled", text)
+        return _ended(incident, playbook, "passed", check.last_text, now)
+    if check.failed_now or check.bad >= check.consecutive_failures:
+        return _ended(incident, playbook, "failed", check.last_text, now)
+    if now >= check.deadline:
+        verdict = "failed" if check.last_verdict is False else "inconclusive"
+        text = check.last_text or "no look was possible in time"
+        return _ended(incident, playbook, verdict, text, now)
+    return None
+
+
+def _holding(incident: Incident, playbook: Playbook, now: float) -> ev.Event | None:
+    check = incident.check
+    if check is None:
+        step = _holding_step(incident)
+        end = max(incident.resolve_by or now, incident.hold_until or now)
+        return _begin(playbook, step, "hold", now, since=incident.last_action_end or incident.opened_at, deadline=end)
+    if check.failed_now or check.bad >= check.consecutive_failures:
+        return _ended(incident, playbook, "failed", f"it did not hold: {check.last_text}", now)
+    held = incident.hold_until is not None and now >= incident.hold_until and check.last_verdict is True
+    if held and incident.firing == 0:
+        return _over(incident, playbook, now)
+    if incident.resolve_by is not None and now >= incident.resolve_by:
+        if check.last_verdict is True:
+            why = f"verified, but {incident.firing} alert(s) still fire after {playbook.resolve_within:.0f} s"
+        else:
+            why = f"it could not be shown that it holds: {check.last_text or 'no look was possible'}"
+        if incident.escalation is not None:
+            return _ended(incident, playbook, "inconclusive", why, now)
+        return _escalate(incident, playbook, now, why)
+    return None
+
+
+def _holding_step(incident: Incident) -> str | None:
+    return next((one.step for one in reversed(incident.done) if one.result == "passed"), None)
+
+
+def _over(incident: Incident, playbook: Playbook, now: float) -> ev.Event:
+    rest = to_clean_up(incident, playbook)
+    if rest:
+        steps = tuple(one.step for one in rest)
+        waits = [step.cleanup_after for one in rest if (step := step_named(playbook, one.step)) and step.cleanup_after]
+        at = now + max(waits, default=0.0)
+        return ev.CleanupPlanned(at, steps, "what was added is taken back after a quiet time")
+    check = incident.check
+    return ev.Resolved(_how(incident), evidence=check.last if check is not None else ())
+
+
+def _how(incident: Incident) -> str:
+    if (step := _holding_step(incident)) is not None:
+        return f"{step} helped; verified, and healthy held"
+    if incident.last_action_end:
+        return "works again after what was done; healthy held"
+    return "went away by itself; verified, and healthy held"
+
+
+def _cleanup(incident: Incident, playbook: Playbook, now: float) -> ev.Event | None:
+    if incident.firing > 0:
+        return ev.CleanupInterrupted("the alert is back before what was added was taken back")
+    if incident.check is not None:
+        return _judged(incident, playbook, incident.check, now)
+    rest = to_clean_up(incident, playbook)
+    if rest and any(one.takes >= CLEANUP_TRIES for one in rest) and incident.escalation is None:
+        return _escalate(incident, playbook, now, f"{rest[0].step} could not be taken back in {CLEANUP_TRIES} tries")
+    if not rest and incident.last_action_end and incident.hold_until is not None:
+        if incident.hold_until < incident.last_action_end:
+            return _begin(playbook, None, "cleanup", now, since=incident.last_action_end)
+        return ev.Resolved(f"{_how(incident)}; what was added is taken back")
+    return None
+
+
+def _due_in_cleanup(incident: Incident, playbook: Playbook, now: float) -> Command | None:
+    if incident.cleanup_at is None or now < incident.cleanup_at or _waits(incident, now):
+        return None
+    rest = to_clean_up(incident, playbook)
+    return TakeBack(rest[0], "cleanup") if rest and rest[0].takes < CLEANUP_TRIES else None
+
+
+def _escalated(incident: Incident, playbook: Playbook, now: float) -> ev.Event | None:
+    if incident.escalation is None:
+        return _escalate(incident, playbook, now, f"taken over by {incident.owner}")
+    if incident.check is not None:
+        if incident.firing > 0:
+            return _ended(incident, playbook, "failed", "the alert fires again", now)
+        return _judged(incident, playbook, incident.check, now)
+    if incident.firing == 0 and (incident.retry_at is None or now >= incident.retry_at):
+        return _begin(playbook, None, "escalated", now, since=max(incident.opened_at, incident.last_action_end))
+    return None
+
+
+# --- events ---------------------------------------------------------------------------------------------------------
+
+
+def _escalate(incident: Incident, playbook: Playbook, now: float, reason: str) -> ev.Escalated:
+    return ev.Escalated(reason, page_at=_next_page(incident, playbook, now), page=incident.owner is None)
+
+
+def _begin(
+    playbook: Playbook, step: str | None, purpose: str, now: float, *, since: float, deadline: float | None = None
+) -> ev.CheckBegan:
+    how = verification(playbook, step)
+    delay = how.initial_delay if purpose in {"step", "cleanup"} else min(how.initial_delay, how.interval)
+    timeout = how.timeout if purpose in {"step", "cleanup"} else max(how.timeout, GONE_TIMEOUT)
+    return ev.CheckBegan(
+        step=step,
+        purpose=purpose,
+        since=since,
+        next_at=now + delay,
+        deadline=deadline if deadline is not None else now + timeout,
+        interval=how.interval,
+        consecutive=how.consecutive,
+        consecutive_failures=how.consecutive_failures,
+    )
+
+
+def _ended(incident: Incident, playbook: Playbook, verdict: str, text: str, now: float) -> ev.Verified:
+    check = incident.check
+    passed = verdict == "passed"
+    return ev.Verified(
+        step=check.step if check else None,
+        purpose=check.purpose if check else "step",
+        verdict=verdict,
+        text=text,
+        hold_until=now + playbook.hold if passed else None,
+        resolve_by=now + max(playbook.resolve_within, playbook.hold) if passed else None,
+        again_at=None if passed else now + max(60.0, playbook.hold),
+        before=check.before if check else (),
+        after=check.last if check else (),
+    )
+
+
+_BY_PHASE: Mapping[Phase, Callable[[Incident, Playbook, float], ev.Event | None]] = {
+    Phase.TRIAGE: _triage,
+    Phase.AWAITING_APPROVAL: _awaiting,
+    Phase.ACTING: _acting,
+    Phase.VERIFYING: _verifying,
+    Phase.HOLDING: _holding,
+    Phase.CLEANUP: _cleanup,
+    Phase.ESCALATED: _escalated,
+}

@@ -1,0 +1,89 @@
+"""Small pieces of text for people: moments, durations, lists, figures; and text from outside made harmless."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+TEXT_LIMIT = 1000
+"""Characters of an entry's text; what chat systems take in one section is 3,000."""
+
+NAMES_LIMIT = 5
+"""Names listed before "and n more"."""
+
+
+def clean(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Return text on one line, without control and bidirectional characters, cut at `limit` with an ellipsis.
+
+    Alerts bring any text; none of it may move a terminal's cursor or reorder a line.
+    """
+    if text.isascii() and text.isprintable():
+        return text if len(text) <= limit else f"{text[: limit - 1]}…"
+    text = text[: limit * 4]
+    kept = "".join(" " if char.isspace() else char for char in text if char.isspace() or _harmless(char))
+    kept = " ".join(kept.split())
+    return kept if len(kept) <= limit else f"{kept[: limit - 1]}…"
+
+
+def _harmless(char: str) -> bool:
+    # Cc control, Cf format (bidirectional overrides, zero width), Cs lone surrogates, Co private, Cn unassigned.
+    return not unicodedata.category(char).startswith("C")
+
+
+def moment(at: float | None) -> str:
+    """Return a time of day, UTC: `03:12:40Z`; a word when there is none."""
+    if at is None or not 0 < at < 253_402_300_800:
+        return "some time"
+    return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}Z"
+
+
+def span(seconds: float) -> str:
+    """Return a duration for people: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
+    seconds = max(0.0, seconds)
+    if seconds < 9.95:
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
+    whole = round(seconds)
+    for size, unit, small, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // small
+            return f"{whole // size} {unit} {rest} {small_unit}" if rest else f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def listed(names: Iterable[str], limit: int = NAMES_LIMIT) -> str:
+    """Return distinct names in their order, with commas, the rest counted."""
+    unique = list(dict.fromkeys(names))
+    more = f" and {len(unique) - limit} more" if len(unique) > limit else ""
+    return ", ".join(unique[:limit]) + more
+
+
+def figures(readings: Iterable[Mapping[str, Any]]) -> str:
+    """Return the text of each reading, with semicolons."""
+    return "; ".join(str(one.get("text") or one.get("name") or "") for one in readings)
+
+
+def before_and_after(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> str:
+    """Return each figure that has a number before or after as `name before -> after unit`, else nothing."""
+    earlier = {str(one.get("name")): one for one in before}
+    pairs = []
+    for one in after:
+        name = str(one.get("name"))
+        old, new = (_number(earlier.get(name, {})), _number(one))
+        if old is not None or new is not None:
+            unit = f" {one['unit']}" if one.get("unit") else ""
+            pairs.append(f"{name} {old or 'unknown'} -> {new or 'unknown'}{unit}")
+    return "; ".join(pairs)
+
+
+def _number(reading: Mapping[str, Any]) -> str | None:
+    value = reading.get("value")
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return f"{value:.0f}" if value == round(value) and abs(value) < 1e9 else f"{value:.3g}"
+
+
+def sentences(*parts: str) -> str:
+    """Join parts as sentences; empty ones are left out."""
+    return " ".join(part if part.endswith((".", "!", "?", "…")) else f"{part}." for part in parts if part)

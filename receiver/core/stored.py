@@ -1,0 +1,114 @@
+"""Playbooks as JSON and back, and their versions: hashes of their content.
+
+An incident goes on with the playbook that it began with, also after the file changed and the process started again;
+so a stored playbook must come back exactly as it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields, is_dataclass
+from enum import Enum
+from typing import Any
+
+from receiver.core.matchers import Matcher, Op, matcher
+from receiver.core.playbook import (
+    ApprovalPolicy,
+    Engine,
+    FleetLimits,
+    Guardrails,
+    OnFailure,
+    Playbook,
+    Query,
+    Service,
+    SeverityRule,
+    Step,
+    Verification,
+)
+from receiver.core.severity import Severity
+
+
+def playbook_version(playbook: Playbook) -> str:
+    """Return the hash of what a playbook says; its place in the file and the hash itself don't count."""
+    content = playbook_to_json(playbook)
+    del content["version"], content["rank"]
+    return _hash(content)
+
+
+def policy_version(
+    playbooks: Iterable[Playbook],
+    services: Mapping[str, Service],
+    engines: Mapping[str, Engine],
+    fleet: FleetLimits,
+) -> str:
+    """Return the hash of a whole policy; here the order of the playbooks counts."""
+    content = {
+        "playbooks": [playbook.version for playbook in playbooks],
+        "services": {name: asdict(service) for name, service in services.items()},
+        "engines": {name: asdict(engine) for name, engine in engines.items()},
+        "fleet": asdict(fleet),
+    }
+    return _hash(content)
+
+
+def playbook_to_json(playbook: Playbook) -> dict[str, Any]:
+    """Return a playbook as JSON types; `playbook_from_json` gives back one that is equal."""
+    return {field.name: _plain(getattr(playbook, field.name)) for field in fields(playbook)}
+
+
+def playbook_from_json(data: Mapping[str, Any]) -> Playbook:
+    """Return the playbook that `playbook_to_json` was given.
+
+    Raises:
+        KeyError, TypeError, ValueError: it isn't the output of `playbook_to_json`.
+    """
+    return Playbook(
+        **{
+            **data,
+            "match": _matchers(data["match"]),
+            "severity": Severity(data["severity"]),
+            "severity_rules": tuple(
+                SeverityRule(_matchers(rule["match"]), Severity(rule["severity"])) for rule in data["severity_rules"]
+            ),
+            "target_labels": tuple(data["target_labels"]),
+            "steps": tuple(_step(step) for step in data["steps"]),
+            "guardrails": Guardrails(**data["guardrails"]),
+        }
+    )
+
+
+def _step(data: Mapping[str, Any]) -> Step:
+    verify, approval = data["verify"], data["approval"]
+    return Step(
+        **{
+            **data,
+            "on_failure": OnFailure(data["on_failure"]),
+            "verify": Verification(**{**verify, "queries": tuple(Query(**query) for query in verify["queries"])}),
+            "approval": ApprovalPolicy(**{**approval, "on_timeout": OnFailure(approval["on_timeout"])}),
+        }
+    )
+
+
+def _matchers(data: Iterable[Mapping[str, str]]) -> tuple[Matcher, ...]:
+    return tuple(matcher(one["name"], Op(one["op"]), one["value"]) for one in data)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Matcher):
+        return {"name": value.name, "op": value.op.value, "value": value.value}
+    if isinstance(value, Enum):
+        return value.value
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _hash(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,279 @@
+"""What each event says, in words that a tired person reads at 3 a.m.
+
+One function an event type; `receiver.core.timeline` and `receiver.core.telling` are the ones that use them, so that
+chat, page, command line and report all tell the same story.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from receiver.core import events as ev
+from receiver.core.alert import AlertStatus
+from receiver.core.phrases import before_and_after, clean, figures, listed, moment, sentences, span
+
+E = TypeVar("E")
+
+
+@dataclass(slots=True)
+class Names:
+    """What ids stand for, collected while a log is read.
+
+    Args:
+        actions: (step, kind) by action id.
+        approvals: (step, people asked for) by approval id.
+        votes: people who agreed, by approval id.
+    """
+
+    actions: dict[str, tuple[str, str]] = field(default_factory=dict)
+    approvals: dict[str, tuple[str, int]] = field(default_factory=dict)
+    votes: dict[str, set[str]] = field(default_factory=dict)
+
+    def learn(self, event: ev.Event) -> None:
+        """Keep what later events refer to."""
+        if isinstance(event, ev.StepStarted):
+            self.actions[event.action_id] = (event.step, event.kind)
+        elif isinstance(event, ev.ApprovalAsked):
+            self.approvals[event.approval] = (event.step, event.needed)
+        elif isinstance(event, ev.Voted) and event.approve:
+            self.votes.setdefault(event.approval, set()).add(event.person)
+
+    def action(self, action_id: str) -> str:
+        """Return what people call an action: `step restart`, `undo of restart`."""
+        step, kind = self.actions.get(action_id, (action_id, "step"))
+        return step_words(step, kind)
+
+
+def step_words(step: str, kind: str) -> str:
+    """Name a step, its undo, or its taking back."""
+    return {"undo": f"undo of {step}", "cleanup": f"taking back {step}"}.get(kind, f"step {step}")
+
+
+def _by(person: str | None, via: str) -> str:
+    who = person or "the service"
+    return f"{who} (via {via})" if via else who
+
+
+# --- one function an event ----------------------------------------------------------------------------------------
+
+
+def _opened(event: ev.Opened, names: Names) -> str:
+    began = f" (began {moment(event.starts_at)})" if event.starts_at else ""
+    mode = "Observing only: nothing will be changed" if event.mode == "observe" else ""
+    return sentences(
+        f"{event.severity.value} on {event.target}: {event.alert} fires{began}",
+        f"Playbook {event.playbook} leads, because {event.reason.removeprefix(f'{event.playbook}: ')} matches",
+        mode,
+    )
+
+
+def _alerts(event: ev.AlertsChanged, names: Names) -> str:
+    parts = []
+    for status, one, more, count in (
+        (AlertStatus.FIRING, "1 alert fires", "alerts fire", event.started),
+        (AlertStatus.RESOLVED, "1 alert ended", "alerts ended", event.ended),
+    ):
+        if count:
+            which = listed(change.name for change in event.changes if change.status is status)
+            parts.append(f"{one if count == 1 else f'{count} {more}'}: {which}")
+    found = " (found by asking Alertmanager)" if event.source == "resync" else ""
+    return sentences("; ".join(parts) + found if parts else f"An alert's details changed{found}")
+
+
+def _lead_changed(event: ev.LeadChanged, names: Names) -> str:
+    return f"Playbook {event.playbook} takes over: it stands higher in the file."
+
+
+def _diagnosed(event: ev.Diagnosed, names: Names) -> str:
+    if event.failed:
+        return sentences(f"Diagnosis failed: {event.failed}", event.confirmation)
+    texts = [str(one.get("text") or one.get("summary") or "") for one in event.findings]
+    found = "; ".join(text for text in texts if text)
+    return sentences(f"Diagnosis: {found or 'nothing to report'}", event.confirmation)
+
+
+def _refused(event: ev.StepRefused, names: Names) -> str:
+    again = f"Asked again at {moment(event.retry_at)}" if event.retry_at is not None else ""
+    return sentences(
+        f"Not done: {step_words(event.step, event.kind)}. Guardrail {event.guardrail} refused: {event.reason}",
+        f"What would release it: {event.release}" if event.release else "",
+        again,
+    )
+
+
+def _skipped(event: ev.StepSkipped, names: Names) -> str:
+    return sentences(f"Skipped step {event.step}: {event.reason}")
+
+
+def _would_have(event: ev.WouldHave, names: Names) -> str:
+    return sentences(f"Would have run step {event.step}: {event.summary}", f"Did not: {event.why_not}")
+
+
+def _asked(event: ev.ApprovalAsked, names: Names) -> str:
+    people = "1 person" if event.needed == 1 else f"{event.needed} people"
+    why = "" if event.cause == "policy" else f" because {event.cause}"
+    return sentences(
+        f"Approval needed{why} for step {event.step}: {event.summary}",
+        f"{people} must agree before {moment(event.expires_at)} (request {event.approval})",
+        f"If nobody does: {'people are called' if event.on_timeout == 'escalate' else 'the next step is tried'}",
+    )
+
+
+def _voted(event: ev.Voted, names: Names) -> str:
+    step, needed = names.approvals.get(event.approval, (event.approval, 0))
+    verb = "approved" if event.approve else "denied"
+    count = f" ({len(names.votes.get(event.approval, ()))} of {needed})" if event.approve and needed > 1 else ""
+    return sentences(
+        f"{_by(event.person, event.via)} {verb} step {step}{count}{f': {event.reason}' * bool(event.reason)}"
+    )
+
+
+def _approval_ended(event: ev.ApprovalEnded, names: Names) -> str:
+    step, _ = names.approvals.get(event.approval, (event.approval, 0))
+    return sentences(f"Approval of step {step}: {event.state}{f'; {event.text}' * bool(event.text)}")
+
+
+def _suspended(event: ev.ApprovalSuspended, names: Names) -> str:
+    return sentences(f"Approval {'goes on' if event.resumed else 'is put on hold'}: {event.text}")
+
+
+def _started(event: ev.StepStarted, names: Names) -> str:
+    what = step_words(event.step, event.kind)
+    return sentences(f"Began {what}: {event.summary}")
+
+
+def _in_doubt(event: ev.StepInDoubt, names: Names) -> str:
+    who = "Only a person can tell" if event.person else "Asking the target"
+    return sentences(f"It is not known what became of {names.action(event.action_id)}: {event.text}", who)
+
+
+def _finished(event: ev.StepFinished, names: Names) -> str:
+    took = f" after {span(event.seconds)}" if event.seconds else ""
+    what = names.action(event.action_id)
+    if event.ok:
+        return sentences(f"Done {what}{took}: {event.text}")
+    restored = "The target is as it was before" if event.restored else ""
+    return sentences(f"Failed {what}{took}: {event.text}", restored)
+
+
+_PURPOSES = {
+    "step": "whether step {step} helped",
+    "gone": "whether it works again, now that the alert resolved",
+    "hold": "whether it stays healthy",
+    "cleanup": "whether it stays healthy without what was added",
+    "escalated": "whether it works again",
+}
+
+
+def purpose_words(purpose: str, step: str | None) -> str:
+    """Say what a verification looks at."""
+    return _PURPOSES.get(purpose, purpose).format(step=step or "?")
+
+
+def _check_began(event: ev.CheckBegan, names: Names) -> str:
+    looks = f"{event.consecutive} good looks in a row" if event.consecutive > 1 else "one good look"
+    return sentences(
+        f"Checking {purpose_words(event.purpose, event.step)}: {looks} wanted, every {span(event.interval)},"
+        f" until {moment(event.deadline)}"
+    )
+
+
+def _sampled(event: ev.Sampled, names: Names) -> str:
+    word = {True: "Good", False: "Bad", None: "Can't tell"}[event.verdict]
+    return sentences(f"{word}: {event.text or figures(event.readings)}")
+
+
+def _verified(event: ev.Verified, names: Names) -> str:
+    words = {"passed": "Verified", "failed": "Not fixed", "inconclusive": "Can't tell"}
+    numbers = before_and_after(event.before, event.after)
+    until = ""
+    if event.verdict == "passed" and event.hold_until is not None:
+        until = f"Must stay so until {moment(event.hold_until)}"
+    said = purpose_words(event.purpose, event.step)
+    return sentences(
+        f"{words.get(event.verdict, event.verdict)} ({said}): {event.text}",
+        f"Before -> after: {numbers}" if numbers else "",
+        until,
+    )
+
+
+def _escalated(event: ev.Escalated, names: Names) -> str:
+    paged = f"People are paged, again at {moment(event.page_at)}" if event.page else ""
+    return sentences(f"Needs a person: {event.reason}", "Automation is off for this incident", paged)
+
+
+def _paged(event: ev.Paged, names: Names) -> str:
+    return sentences(f"People are paged again (number {event.number})", f"Next at {moment(event.next_at)}")
+
+
+def _cleanup_planned(event: ev.CleanupPlanned, names: Names) -> str:
+    return sentences(f"Takes back {listed(event.steps)} at {moment(event.at)} if it stays quiet", event.text)
+
+
+def _cleanup_interrupted(event: ev.CleanupInterrupted, names: Names) -> str:
+    return sentences(f"Not taken back yet: {event.text}")
+
+
+def _acknowledged(event: ev.Acknowledged, names: Names) -> str:
+    return f"Seen by {_by(event.person, event.via)}."
+
+
+def _taken_over(event: ev.TakenOver, names: Names) -> str:
+    reason = f": {event.reason}" if event.reason else ""
+    return sentences(f"{_by(event.person, event.via)} took over{reason}", "Automation stops; what runs is finished")
+
+
+def _noted(event: ev.Noted, names: Names) -> str:
+    return f"{_by(event.person, event.via)}: {event.text}" if event.person else event.text
+
+
+def _resolved(event: ev.Resolved, names: Names) -> str:
+    evidence = figures(event.evidence)
+    return sentences(f"Resolved: {event.text}", f"Evidence: {evidence}" if evidence else "")
+
+
+def _closed(event: ev.Closed, names: Names) -> str:
+    return sentences(f"Closed by {_by(event.person, event.via)}: {event.reason}")
+
+
+def _word(kind: type[E], say: Callable[[E, Names], str]) -> tuple[type[E], Callable[..., str]]:
+    return kind, say
+
+
+_WORDS: dict[type[Any], Callable[..., str]] = dict(
+    (
+        _word(ev.Opened, _opened),
+        _word(ev.AlertsChanged, _alerts),
+        _word(ev.LeadChanged, _lead_changed),
+        _word(ev.Diagnosed, _diagnosed),
+        _word(ev.StepRefused, _refused),
+        _word(ev.StepSkipped, _skipped),
+        _word(ev.WouldHave, _would_have),
+        _word(ev.ApprovalAsked, _asked),
+        _word(ev.Voted, _voted),
+        _word(ev.ApprovalEnded, _approval_ended),
+        _word(ev.ApprovalSuspended, _suspended),
+        _word(ev.StepStarted, _started),
+        _word(ev.StepInDoubt, _in_doubt),
+        _word(ev.StepFinished, _finished),
+        _word(ev.CheckBegan, _check_began),
+        _word(ev.Sampled, _sampled),
+        _word(ev.Verified, _verified),
+        _word(ev.Escalated, _escalated),
+        _word(ev.Paged, _paged),
+        _word(ev.CleanupPlanned, _cleanup_planned),
+        _word(ev.CleanupInterrupted, _cleanup_interrupted),
+        _word(ev.Acknowledged, _acknowledged),
+        _word(ev.TakenOver, _taken_over),
+        _word(ev.Noted, _noted),
+        _word(ev.Resolved, _resolved),
+        _word(ev.Closed, _closed),
+    )
+)
+
+
+def say(event: ev.Event, names: Names) -> str:
+    """Return an event in words, clean of what could disturb a terminal, at most `TEXT_LIMIT` characters."""
+    return clean(_WORDS[type(event)](event, names))

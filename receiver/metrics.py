@@ -1,0 +1,175 @@
+"""What Prometheus can ask the service about itself. Names follow the field's conventions; docs/api.md lists them.
+
+One registry of our own, so that two services in one process (tests) never share a figure. Children of hot counters are
+bound once: an increment there costs a lock and an addition.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+RECEIVED: Final = ("new", "repeats", "resolved", "refired", "stale", "unmatched", "quarantined")
+"""What an alert of a delivery can turn out to be; `unmatched` ones are also new."""
+
+FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+SLOW: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
+
+
+def distribution_version() -> str:
+    """Return the installed version of this distribution, `unknown` when it runs from a bare tree."""
+    try:
+        return version("remediator")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+class Metrics:
+    """Every figure of one service."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._ingest()
+        self._work()
+        self._state()
+
+    # --- what happens -----------------------------------------------------------------------------------------------
+
+    def _ingest(self) -> None:
+        webhooks = self._counter("webhooks", "Webhook requests by the HTTP status that they were answered.", "code")
+        self._webhooks = webhooks
+        self._webhook_200 = webhooks.labels("200")
+        self._alerts = self._counter("alerts", "Alerts received, by what they turned out to be.", "result")
+        self._received = [self._alerts.labels(one) for one in RECEIVED[:-1]]
+        self._quarantined = self._alerts.labels("quarantined")
+        self.webhook_seconds = Histogram(
+            "remediator_webhook_duration_seconds",
+            "From a webhook's headers to its answer: its alerts are durable then.",
+            buckets=FAST,
+            registry=self.registry,
+        )
+        self.webhook_bytes = self._counter("webhook_body_bytes", "Bytes of webhook bodies read.")
+        self.resyncs = self._counter("resyncs", "Re-syncs from Alertmanager by outcome.", "outcome")
+
+    def _work(self) -> None:
+        self.incidents_opened = self._counter("incidents_opened", "Incidents opened.", "severity", "playbook")
+        self.incidents_ended = self._counter("incidents_ended", "Incidents that ended.", "state", "playbook")
+        self.incident_seconds = self._histogram(
+            "incident_duration_seconds", "From an incident's first alert to its end.", SLOW, "state"
+        )
+        self.steps = self._counter("steps", "Steps that ended.", "action", "outcome")
+        self.step_seconds = self._histogram("step_duration_seconds", "How long an action took.", SLOW, "action")
+        self.verifications = self._counter("verifications", "Verifications that ended.", "verdict")
+        self.refusals = self._counter("refusals", "Steps that a guardrail refused.", "guardrail")
+        self.escalations = self._counter("escalations", "Escalations to people.")
+        self.outbox_sent = self._counter("outbox_sent", "Messages by lane and outcome.", "lane", "outcome")
+        self.votes = self._counter("votes", "Approvals and denials by people.", "decision")
+
+    def webhook(self, code: int, seconds: float, size: int) -> None:
+        """Count an answered webhook request."""
+        if code == 200:
+            self._webhook_200.inc()
+        else:
+            self._webhooks.labels(str(code)).inc()
+        self.webhook_seconds.observe(seconds)
+        self.webhook_bytes.inc(size)
+
+    def received(self, figures: Sequence[int], quarantined: int = 0) -> None:
+        """Count a delivery's alerts; figures in the order of `RECEIVED`, without the quarantined."""
+        for child, number in zip(self._received, figures, strict=True):
+            if number:
+                child.inc(number)
+        if quarantined:
+            self._quarantined.inc(quarantined)
+
+    # --- how it stands ----------------------------------------------------------------------------------------------
+
+    def _state(self) -> None:
+        self.incidents = self._gauge("incidents", "Incidents that are open now.", "state", "severity")
+        self.escalations_open = self._gauge("escalations_open", "Escalated incidents that wait for people.")
+        self.escalation_undelivered = self._gauge(
+            "escalations_undelivered", "Pages that the escalation path has not delivered yet."
+        )
+        self.queue_depth = self._gauge("queue_depth", "Entries that wait, by queue.", "queue")
+        self.outbox_rows = self._gauge("outbox_rows", "Messages in the outbox.", "state")
+        self.alerts_known = self._gauge("alerts_known", "Alerts by their latest status.", "status")
+        self.store_bytes = self._gauge("store_size_bytes", "Size of the database with its journal.")
+        self.store_limit = self._gauge("store_size_limit_bytes", "Size from which the oldest evidence is dropped.")
+        self.store_counters = self._gauge("store_count", "What was counted durably, since the database began.", "name")
+        self.store_up = self._gauge("store_up", "Whether the store could be asked.")
+        self.disk_free = self._gauge("store_disk_free_bytes", "Free bytes where the database is.")
+        self.disk_low = self._gauge("store_disk_low", "Whether free disk space is below the warning threshold.")
+        self.part_up = self._gauge("part_up", "Whether a part outside the service answers.", "part")
+        self.mode = self._gauge("mode", "1 for the mode that the service runs in.", "mode")
+        self.kill_switch = self._gauge("kill_switch", "1 while it stops a playbook, or everything.", "playbook")
+        self.policy_success = self._gauge("policy_reload_success", "Whether the last reload of the policy succeeded.")
+        self.policy_at = self._gauge("policy_reload_timestamp_seconds", "When the policy was last loaded.")
+        self.playbooks = self._gauge("playbooks", "Playbooks of the policy in force.")
+        build = self._gauge("build_info", "The running version.", "version", "python")
+        build.labels(distribution_version(), platform.python_version()).set(1)
+
+    def in_mode(self, mode: str) -> None:
+        """Say which mode the service runs in."""
+        for one in ("observe", "act"):
+            self.mode.labels(one).set(one == mode)
+
+    def killed(self, *, everything: bool, playbooks: Iterable[str]) -> None:
+        """Show the kill switch; an empty `playbook` label stands for everything."""
+        self.kill_switch.clear()
+        self.kill_switch.labels("").set(everything)
+        for one in playbooks:
+            self.kill_switch.labels(one).set(1)
+
+    def policy_loaded(self, *, success: bool, at: float, playbooks: int | None = None) -> None:
+        """Say how a load of the policy ended; `at` counts for successes only, as in Prometheus."""
+        self.policy_success.set(success)
+        if success:
+            self.policy_at.set(at)
+        if playbooks is not None:
+            self.playbooks.set(playbooks)
+
+    def counted(self, counts: Mapping[str, Any]) -> None:
+        """Show what `Store.counts` returned."""
+        self.store_up.set(1)
+        incidents: Mapping[tuple[str, str], int] = counts["incidents"]
+        self.incidents.clear()
+        for (state, severity), number in incidents.items():
+            self.incidents.labels(state, severity).set(number)
+        self.escalations_open.set(sum(number for (state, _), number in incidents.items() if state == "escalated"))
+        for state, number in counts["alerts"].items():
+            self.alerts_known.labels(state).set(number)
+        for state, number in counts["outbox"].items():
+            self.outbox_rows.labels(state).set(number)
+        self.queue_depth.labels("wakes").set(counts["wakes"])
+        self.queue_depth.labels("units").set(counts["waiting_units"])
+        for name, number in counts["counters"].items():
+            self.store_counters.labels(name).set(number)
+        self.store_bytes.set(counts["bytes"])
+        self.store_limit.set(counts["bytes_limit"])
+        self.disk_free.set(counts["disk_free"])
+
+    def render(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    # --- making them ------------------------------------------------------------------------------------------------
+
+    def _counter(self, name: str, told: str, *labels: str) -> Counter:
+        return Counter(f"remediator_{name}", told, labels, registry=self.registry)
+
+    def _gauge(self, name: str, told: str, *labels: str) -> Gauge:
+        return Gauge(f"remediator_{name}", told, labels, registry=self.registry)
+
+    def _histogram(self, name: str, told: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(f"remediator_{name}", told, labels, buckets=buckets, registry=self.registry)

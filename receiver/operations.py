@@ -1,0 +1,222 @@
+"""What people can do: vote, acknowledge, take over, close, note, kill, simulate. One set for every channel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from receiver.acting import Actor
+from receiver.control import KillSwitch
+from receiver.core import events as ev
+from receiver.core.alert import Alert
+from receiver.core.fold import evolve
+from receiver.core.incident import Approval, Incident, Phase
+from receiver.core.playbook import Playbook
+from receiver.core.routing import Match
+from receiver.engine import Engine, NotFound, Refusal
+from receiver.ports import Clock
+
+SIMULATED = 20
+"""Alerts of a payload that `simulate` explains; a preview for people needs no more."""
+
+
+class Status(StrEnum):
+    """How a request by a person ended."""
+
+    DONE = "done"
+    CONFLICT = "conflict"
+    NOT_FOUND = "not_found"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a person is told; `text` names the decision that stands when theirs came too late."""
+
+    status: Status
+    text: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was done."""
+        return self.status is Status.DONE
+
+
+class Operations:
+    """People's verbs. Each is one unit with compare-and-set: of two that race, one is told what the other decided."""
+
+    def __init__(
+        self, engine: Engine, clock: Clock, actor: Actor, kill: KillSwitch, changed: Callable[[], None]
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._actor = actor
+        self._kill = kill
+        self._changed = changed
+
+    async def vote(self, incident_id: str, *, person: str, approve: bool, reason: str, via: str) -> Answer:
+        """Approve or deny what an incident asks for; a denial always needs a reason."""
+
+        def decide(incident: Incident, _playbook: Playbook, _now: float) -> Sequence[ev.Event]:
+            approval = _pending(incident)
+            if not reason.strip() and (not approve or approval.reason_required):
+                raise Refusal(f"a reason is needed to {'approve' if approve else 'deny'} {approval.step}")
+            if any(vote.person == person and vote.approve == approve for vote in approval.votes):
+                raise Refusal(f"{person} has already {'approved' if approve else 'denied'} {approval.step}")
+            return [ev.Voted(approval.id, person, approve, reason.strip(), via)]
+
+        word = "approved" if approve else "denied"
+        return await self._record(incident_id, decide, lambda one: f"{word}; {_what_now(one)}")
+
+    async def acknowledge(self, incident_id: str, *, person: str, via: str) -> Answer:
+        """Say that somebody saw it."""
+
+        def decide(incident: Incident, _playbook: Playbook, _now: float) -> Sequence[ev.Event]:
+            _still_open(incident)
+            if incident.acknowledged_by is not None:
+                raise Refusal(f"{incident.acknowledged_by} has acknowledged it already")
+            return [ev.Acknowledged(person, via)]
+
+        return await self._record(incident_id, decide, lambda one: f"acknowledged; {_what_now(one)}")
+
+    async def take_over(self, incident_id: str, *, person: str, via: str, reason: str = "") -> Answer:
+        """Stop automation for an incident; what is under way finishes and is told."""
+
+        def decide(incident: Incident, _playbook: Playbook, _now: float) -> Sequence[ev.Event]:
+            _still_open(incident)
+            if incident.owner == person:
+                raise Refusal(f"{person} has it already")
+            return [*_cancelled(incident, f"{person} took over"), ev.TakenOver(person, via, reason)]
+
+        return await self._record(incident_id, decide, lambda one: f"yours now; {_what_now(one)}")
+
+    async def close_incident(self, incident_id: str, *, person: str, via: str, reason: str) -> Answer:
+        """End an incident by hand; refused while an action is under way and not in doubt."""
+
+        def decide(incident: Incident, _playbook: Playbook, _now: float) -> Sequence[ev.Event]:
+            _still_open(incident)
+            if not reason.strip():
+                raise Refusal("closing needs a reason")
+            if incident.action is not None and not incident.action.person_decides:
+                raise Refusal(f"{incident.action.step} is under way; take over, and close when it ended")
+            return [*_cancelled(incident, f"{person} closed it"), ev.Closed(person, reason.strip(), via)]
+
+        return await self._record(incident_id, decide, lambda _: "closed")
+
+    async def note(self, incident_id: str, *, person: str, via: str, text: str) -> Answer:
+        """Add a remark to the timeline, at most 4,000 characters."""
+        if not text.strip() or len(text) > 4000:
+            return Answer(Status.CONFLICT, "a note has 1 to 4,000 characters")
+        return await self._record(incident_id, lambda *_: [ev.Noted(text.strip(), person, via)], lambda _: "noted")
+
+    async def kill(self, *, on: bool, person: str, playbook: str | None = None) -> Answer:
+        """Turn the kill switch on or off, for everything or one playbook."""
+        if playbook is not None and on and self._engine.policy.playbook(playbook) is None:
+            return Answer(Status.NOT_FOUND, f"there is no playbook {playbook}")
+        state = await self._kill.switch(person, on=on, playbook=playbook)
+        self._changed()
+        what = f"the kill switch{f' of {playbook}' if playbook else ''} is {'on' if on else 'off'}"
+        held = f"; but the file {state.file} still stops everything" if state.file and not on else ""
+        return Answer(Status.DONE, what + held)
+
+    def kill_state(self) -> dict[str, Any]:
+        """Return the kill switch as JSON."""
+        return asdict(self._kill.state())
+
+    async def simulate(self, alerts: Sequence[Alert]) -> dict[str, Any]:
+        """Say for each alert which playbook matches and why the others don't, the plan, and every guardrail's answer."""
+        return {"mode": self._engine.mode, "alerts": [await self._simulated(alert) for alert in alerts[:SIMULATED]]}
+
+    async def _simulated(self, alert: Alert) -> dict[str, Any]:
+        found = self._engine.router.choose(alert.labels)
+        answer: dict[str, Any] = {
+            "alert": alert.name,
+            "fingerprint": alert.fingerprint,
+            "considered": [asdict(one) for one in self._engine.router.explain(alert.labels)],
+            "reason": found.reason,
+        }
+        if not isinstance(found, Match):
+            return {**answer, "playbook": None, "steps": []}
+        incident = self._imagined(alert, found)
+        steps = []
+        for step in found.playbook.steps:
+            prepared = await self._actor.prepare(incident, found.playbook, found.service, step)
+            if isinstance(prepared, ev.StepRefused):
+                steps.append({"step": step.name, "action": step.action, "refused": asdict(prepared)})
+                continue
+            guardrails = [{**asdict(one), "word": one.word.value} for one in prepared.answers]
+            plan = {"summary": prepared.plan.summary, "steps": list(prepared.plan.steps), "skip": prepared.plan.skip}
+            steps.append({"step": step.name, "action": step.action, "plan": plan, "guardrails": guardrails})
+        return {
+            **answer,
+            "playbook": found.playbook.name,
+            "severity": found.severity.value,
+            "target": found.service.name,
+            "steps": steps,
+        }
+
+    def _imagined(self, alert: Alert, found: Match) -> Incident:
+        """Return the incident that the alert would open; it is stored nowhere."""
+        now = self._clock.now()
+        opened = ev.Opened(
+            target=found.service.name,
+            playbook=found.playbook.name,
+            version=found.playbook.version,
+            rank=found.playbook.rank,
+            severity=found.severity,
+            mode=self._engine.mode,
+            reason=found.reason,
+            alert=alert.name,
+            labels=alert.labels,
+            annotations=alert.annotations,
+            starts_at=alert.starts_at / 1e9 or now,
+        )
+        return replace(evolve(None, ev.Recorded("simulated", 1, now, opened)), firing=1, alerts=1, diagnosed=True)
+
+    async def _record(
+        self,
+        incident_id: str,
+        decide: Callable[[Incident, Playbook, float], Sequence[ev.Event]],
+        text: Callable[[Incident], str],
+    ) -> Answer:
+        try:
+            incident = await self._engine.record(incident_id, decide)
+        except NotFound as error:
+            return Answer(Status.NOT_FOUND, str(error))
+        except Refusal as error:
+            return Answer(Status.CONFLICT, str(error))
+        self._changed()
+        return Answer(Status.DONE, text(incident))
+
+
+def _still_open(incident: Incident) -> None:
+    if not incident.open:
+        raise Refusal(f"{incident.id} is {incident.phase.value} already")
+
+
+def _pending(incident: Incident) -> Approval:
+    _still_open(incident)
+    approval = incident.approval
+    if approval is not None and approval.state == "pending":
+        return approval
+    if approval is not None:
+        names = ", ".join(vote.person for vote in approval.votes if vote.approve)
+        raise Refusal(f"{approval.step} was approved already by {names}")
+    decided = [one for one in incident.done if one.result in {"denied", "expired"}]
+    last = f"; {decided[-1].step} was {decided[-1].result}" if decided else ""
+    under_way = f"; {incident.action.step} is under way" if incident.action else ""
+    raise Refusal(f"{incident.id} asks for no approval now (it is {incident.phase.value}{under_way}{last})")
+
+
+def _cancelled(incident: Incident, text: str) -> list[ev.Event]:
+    return [ev.ApprovalEnded(incident.approval.id, "cancelled", text)] if incident.approval is not None else []
+
+
+def _what_now(incident: Incident) -> str:
+    if incident.approval is not None and incident.approval.state == "pending":
+        yes = sum(vote.approve for vote in incident.approval.votes)
+        return f"{yes} of {incident.approval.needed} approvals for {incident.approval.step}"
+    if incident.phase is Phase.ACTING and incident.action is not None:
+        return f"{incident.action.step} is under way and will finish"
+    return f"{incident.id} is {incident.phase.value}"

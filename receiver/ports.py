@@ -1,0 +1,386 @@
+"""What the engine asks of the world: Protocols only. Implementations live at the edges.
+
+The store loads what a unit names, lets a pure function decide, and applies its changes: one atomic unit. Many units
+share one commit, and a bad one fails alone. Nothing here knows which database that is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from receiver.core.alert import Alert, Known
+from receiver.core.events import Recorded
+from receiver.core.guardrails import ActionRecord as ActionRecord
+from receiver.core.incident import Incident
+from receiver.core.outbox import OutboxRow as OutboxRow
+from receiver.core.playbook import Playbook
+
+T = TypeVar("T")
+
+
+class StoreUnavailable(Exception):
+    """The store could not make a unit durable; nothing of it was kept. Retryable: answer 503."""
+
+
+class StoreFull(StoreUnavailable):
+    """The disk or the size cap leaves no room."""
+
+
+class StoreLocked(Exception):
+    """Another process owns the database."""
+
+
+class StoreUnusable(Exception):
+    """The database can't be opened: damaged, of a newer release, not a database, no permission. Its text is for people."""
+
+
+class InvalidChanges(ValueError):
+    """What a unit decided contradicts what is stored: a wrong seq, a second open incident of a target, ..."""
+
+
+class Clock(Protocol):
+    """Time. `now` is UNIX seconds UTC, for deadlines; `monotonic` for durations."""
+
+    def now(self) -> float:
+        """Return UNIX seconds, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class Ids(Protocol):
+    """Unique names; randomness stays at the edge."""
+
+    def incident(self) -> str:
+        """Return a new incident's id: short, typable at 3 a.m., e.g. `i-k3f9x2qd`."""
+        ...
+
+    def action(self) -> str:
+        """Return a new action id."""
+        ...
+
+    def approval(self) -> str:
+        """Return a new approval's id."""
+        ...
+
+
+# --- the store ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a unit named, as it is now (changes of earlier units of the same commit included).
+
+    Args:
+        alerts: the latest known of each named fingerprint that is known.
+        incidents: named incidents by id, and the incidents of `alerts`.
+        open: the open incident of each named target that has one.
+    """
+
+    alerts: Mapping[str, Known]
+    incidents: Mapping[str, Incident]
+    open: Mapping[str, Incident]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """An alert to insert or to overwrite, by fingerprint; `reason` says why no playbook took it.
+
+    `repeats` is filled in on reading: deliveries that changed nothing. Overwriting starts it anew.
+    """
+
+    alert: Alert
+    incident: str | None
+    playbook: str | None = None
+    reason: str | None = None
+    seen_at: float = 0.0
+    repeats: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A delivery that changed nothing: a counter on the alert."""
+
+    fingerprint: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a unit decided. All of it is applied, or none.
+
+    Args:
+        alerts, repeats: rows by fingerprint.
+        incidents: new states; the row's seq must be the stored one plus the number of its events.
+        events: appended, in order.
+        wake: when each incident wants to be looked at next (UNIX seconds); None: never again. An incident that is
+            not named keeps its wake-up; one that ends loses it.
+        outbox: rows to send.
+        playbooks: versions to keep, stored once by content hash.
+        counters: increments of named counters (unmatched by reason, quarantined, ...).
+    """
+
+    alerts: Sequence[AlertRow] = ()
+    repeats: Sequence[Repeat] = ()
+    incidents: Sequence[Incident] = ()
+    events: Sequence[Recorded] = ()
+    wake: Mapping[str, float | None] = field(default_factory=dict)
+    outbox: Sequence[OutboxRow] = ()
+    playbooks: Sequence[Playbook] = ()
+    counters: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A raw webhook body, kept for `keep` seconds (7 days by default) as evidence."""
+
+    received_at: float
+    raw: bytes
+    alerts: int
+    sender: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One bad alert of an otherwise good group: kept, counted, visible."""
+
+    at: float
+    where: str
+    message: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An outbox row that was given up, and why."""
+
+    row: OutboxRow
+    attempts: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One atomic unit of work.
+
+    Args:
+        fingerprints, targets, incidents: what `decide` needs to see.
+        decide: pure; called on the store's own thread perhaps, with what was named, and again when the commit that
+            it shared with others had to be redone. May raise: then the unit alone fails and its caller gets the
+            exception.
+        body: a raw body to keep, written in the same unit.
+        quarantined: bad alerts to keep, written in the same unit.
+    """
+
+    decide: Callable[[View], Changes]
+    fingerprints: Sequence[str] = ()
+    targets: Sequence[str] = ()
+    incidents: Sequence[str] = ()
+    body: Body | None = None
+    quarantined: Sequence[Quarantined] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentFilter:
+    """What a list asks for; `after` is the cursor that the last page gave."""
+
+    open_only: bool = False
+    state: str | None = None
+    target: str | None = None
+    severity: str | None = None
+    limit: int = 50
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list: newest first; `next` is None on the last."""
+
+    items: Sequence[Any]
+    next: str | None
+
+
+class Store(Protocol):
+    """The durable truth. Every method may raise StoreUnavailable."""
+
+    async def submit(self, unit: Unit) -> Changes:
+        """Decide and apply one unit; returns when it is durable.
+
+        Units of one caller that must not wait for each other's result keep their order only when each is awaited
+        before the next: small units overtake big ones. Submit the parts of a big group one after the other.
+
+        Raises:
+            StoreUnavailable: too many wait already, or the disk failed: nothing of it was kept.
+            StoreFull: no room; only units that bring a body are refused while there is a reserve for the others.
+            InvalidChanges: the decision contradicts what is stored.
+            Exception: whatever `decide` raised.
+        """
+        ...
+
+    async def due(self, now: float, limit: int) -> Sequence[tuple[str, str]]:
+        """Return (incident, target) of wake-ups that are due, earliest first."""
+        ...
+
+    async def next_wake(self) -> float | None:
+        """Return when the earliest wake-up is due."""
+        ...
+
+    async def incident(self, incident_id: str) -> Incident | None:
+        """Return one incident."""
+        ...
+
+    async def incidents(self, wanted: IncidentFilter) -> Page:
+        """Return incidents, newest first."""
+        ...
+
+    async def events(self, incident_id: str, after: int = 0, limit: int = 1000) -> Sequence[Recorded]:
+        """Return the log of an incident from `seq > after`."""
+        ...
+
+    async def alerts(self, incident_id: str, limit: int = 1000) -> Sequence[AlertRow]:
+        """Return the alerts of an incident."""
+        ...
+
+    async def firing(self, limit: int = 100_000) -> Mapping[str, AlertRow]:
+        """Return the alerts that fire, by fingerprint, for a re-sync."""
+        ...
+
+    async def unmatched(self, limit: int = 100, after: str | None = None) -> Page:
+        """Return alerts that no playbook took, with the reason and how often, newest first."""
+        ...
+
+    async def quarantined(self, limit: int = 100, after: str | None = None) -> Page:
+        """Return alerts that could not be read."""
+        ...
+
+    async def playbook(self, version: str) -> Playbook | None:
+        """Return a stored playbook version."""
+        ...
+
+    async def actions(self, since: float) -> Sequence[ActionRecord]:
+        """Return actions started since then, and all that are under way, for guardrails."""
+        ...
+
+    async def outbox(self, limit: int) -> Sequence[tuple[int, OutboxRow, int]]:
+        """Return (row id, row, attempts) that may be sent now: the head of each lane."""
+        ...
+
+    async def sent(self, row: int, reference: str | None) -> None:
+        """Mark a row as sent, keeping the reference of a header.
+
+        A header that got newer content while it was on its way stays unsent, and the reference is kept.
+        """
+        ...
+
+    async def reference(self, lane: str, incident: str) -> str | None:
+        """Return what `sent` kept for the incident's header in that lane: where to edit, where to append."""
+        ...
+
+    async def dead_letters(self, limit: int = 100, after: str | None = None) -> Page:
+        """Return DeadLetter rows, newest first."""
+        ...
+
+    async def unsent(self, row: int, error: str, again_at: float | None) -> None:
+        """Count a failed attempt; tried again at that time, None: to the dead letters."""
+        ...
+
+    async def get(self, key: str) -> Any:
+        """Return a small named JSON value (kill switch, known-good lists, ...); None when unset."""
+        ...
+
+    async def put(self, key: str, value: Any) -> None:
+        """Set a small named JSON value, durably."""
+        ...
+
+    async def bodies(self, since: float, until: float, limit: int = 100) -> Sequence[Body]:
+        """Return kept raw bodies that were received in that time, oldest first."""
+        ...
+
+    async def counts(self) -> Mapping[str, Any]:
+        """Return figures for metrics.
+
+        Keys: `incidents` ((state, severity) -> n), `alerts` (`firing`, `resolved`), `outbox` (`waiting`, `dead`),
+        `wakes`, `waiting_units`, `counters` (name -> n), `bytes`, `bytes_limit`, `disk_free`.
+        """
+        ...
+
+    async def prune(self, now: float) -> Mapping[str, int]:
+        """Delete what retention no longer keeps, in small transactions; returns counts by kind."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was submitted and release the database."""
+        ...
+
+
+# --- the world ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sample of an instant query; `value` may be NaN or infinite, `at` is UNIX seconds."""
+
+    labels: Mapping[str, str]
+    value: float
+    at: float
+
+
+class MetricsUnavailable(Exception):
+    """The metrics source could not be asked, or answered with an error; its text is for people."""
+
+
+class MetricsSource(Protocol):
+    """Prometheus, seen from the verifier."""
+
+    async def query(self, expr: str, at: float | None = None) -> Sequence[Sample]:
+        """Run an instant query; raises MetricsUnavailable."""
+        ...
+
+    async def firing(self, alertname: str, labels: Mapping[str, str]) -> bool | None:
+        """Whether the alert fires in the source itself (`ALERTS`), ignoring external labels; None: can't be told."""
+        ...
+
+
+class ChatError(Exception):
+    """A message could not be sent. `retry_after` in seconds; None: never by repeating it. `unknown`: perhaps it was."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None, unknown: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.unknown = unknown
+
+
+class Chat(Protocol):
+    """Where incidents are told: a header per incident, edited in place, and an append-only thread."""
+
+    async def header(self, incident: str, payload: Mapping[str, Any], reference: str | None) -> str:
+        """Post the header, or edit the one that `reference` names; returns the reference. Raises ChatError."""
+        ...
+
+    async def thread(self, incident: str, payload: Mapping[str, Any], reference: str | None, key: str) -> str:
+        """Append to the incident's thread; `key` lets a lost answer be looked up."""
+        ...
+
+    async def find(self, incident: str, key: str) -> str | None:
+        """Return the reference of a message that was sent with that key, for unknown sends."""
+        ...
+
+
+class Jobs(Protocol):
+    """The job queue: hands out incidents that are due, one at a time per incident and per target, at least once."""
+
+    async def run(self, work: Callable[[str], Any]) -> None:
+        """Call `work(incident id)` for what is due until cancelled."""
+        ...
+
+    def nudge(self) -> None:
+        """Say that something may have become due."""
+        ...

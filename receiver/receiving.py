@@ -1,0 +1,203 @@
+"""What a batch of alerts does to the incidents: the decision of one ingest unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+from receiver.core import events as ev
+from receiver.core.alert import Alert, AlertStatus, Change, Known, change_of
+from receiver.core.fold import evolve
+from receiver.core.incident import Incident
+from receiver.core.routing import Match, NoMatch
+from receiver.ports import AlertRow, Changes, Repeat, View
+
+if TYPE_CHECKING:
+    from receiver.engine import Engine, Step
+
+GIVE_UP = 86_400.0
+"""Seconds after which people are called about an incident that only watches its alert."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """How many alerts of a delivery were what."""
+
+    new: int = 0
+    repeats: int = 0
+    resolved: int = 0
+    refired: int = 0
+    stale: int = 0
+    unmatched: int = 0
+
+    def __add__(self, other: Received) -> Received:
+        return Received(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+
+
+class _Gathered:
+    """One incident's part of a batch."""
+
+    __slots__ = ("before", "changes", "ended", "incident", "recorded", "started")
+
+    def __init__(self, before: Incident | None, incident: Incident, recorded: list[ev.Recorded]) -> None:
+        self.before = before
+        self.incident = incident
+        self.recorded = recorded
+        self.changes: list[ev.AlertChange] = []
+        self.started = 0
+        self.ended = 0
+
+
+class Batch:
+    """At most 500 alerts of one delivery. `decide` may run more than once; each run starts afresh."""
+
+    def __init__(self, engine: Engine, alerts: Sequence[Alert], *, source: str, now: float) -> None:
+        self._engine = engine
+        self._alerts = alerts
+        self._source = source
+        self._now = now
+        self._matches = [engine.router.choose(alert.labels) for alert in alerts]
+        self.fingerprints = [alert.fingerprint for alert in alerts]
+        self.targets = list({match.service.name for match in self._matches if isinstance(match, Match)})
+        self.received = Received()
+
+    def decide(self, view: View) -> Changes:
+        """Return what to write; pure but for the ids of new incidents."""
+        self._view = view
+        self._latest: dict[str, Known] = dict(view.alerts)
+        self._gathered: dict[str, _Gathered] = {}
+        self._open: dict[str, str] = {}
+        self._rows: dict[str, AlertRow] = {}
+        self._repeats: list[Repeat] = []
+        self._counts: dict[str, int] = {}
+        for alert, match in zip(self._alerts, self._matches, strict=True):
+            self._take(alert, match)
+        self.received = Received(**self._counts)
+        return self._written()
+
+    def _take(self, alert: Alert, match: Match | NoMatch) -> None:
+        known = self._latest.get(alert.fingerprint)
+        change = change_of(alert, known)
+        if change in {Change.REPEAT, Change.STALE}:
+            self._count("repeats" if change is Change.REPEAT else "stale")
+            self._repeats.append(Repeat(alert.fingerprint, self._now))
+            return
+        row = self._fired(alert, match, known) if alert.status is AlertStatus.FIRING else self._ended(alert, known)
+        self._rows[alert.fingerprint] = row
+        self._latest[alert.fingerprint] = Known(alert.starts_at, alert.status, row.incident)
+        self._count({Change.NEW: "new", Change.RESOLVED: "resolved", Change.REFIRED: "refired"}[change])
+
+    def _fired(self, alert: Alert, match: Match | NoMatch, known: Known | None) -> AlertRow:
+        if isinstance(match, NoMatch):
+            self._count("unmatched")
+            return AlertRow(alert, None, reason=match.reason, seen_at=self._now)
+        gathered = self._join(alert, match)
+        if known is not None and known.status is AlertStatus.FIRING:
+            # It flapped between two flushes: the earlier episode ended without a word.
+            self._end(alert, known.incident)
+        change = ev.AlertChange(
+            alert.fingerprint,
+            AlertStatus.FIRING,
+            alert.starts_at,
+            alert.name,
+            match.severity,
+            match.playbook.name,
+            match.playbook.version,
+            match.playbook.rank,
+        )
+        gathered.changes.append(change)
+        gathered.started += 1
+        return AlertRow(alert, gathered.incident.id, playbook=match.playbook.name, seen_at=self._now)
+
+    def _ended(self, alert: Alert, known: Known | None) -> AlertRow:
+        incident = known.incident if known is not None else None
+        if known is not None and known.status is AlertStatus.FIRING:
+            self._end(alert, incident)
+        reason = None if incident else "it was resolved before it was seen firing"
+        return AlertRow(alert, incident, reason=reason, seen_at=self._now)
+
+    def _end(self, alert: Alert, incident_id: str | None) -> None:
+        gathered = self._of(incident_id)
+        if gathered is None:
+            return
+        lead = gathered.incident
+        gathered.changes.append(
+            ev.AlertChange(
+                alert.fingerprint,
+                AlertStatus.RESOLVED,
+                alert.starts_at,
+                alert.name,
+                lead.severity,
+                lead.playbook,
+                lead.version,
+                lead.rank,
+            )
+        )
+        gathered.ended += 1
+
+    def _of(self, incident_id: str | None) -> _Gathered | None:
+        """Return the open incident of that id."""
+        if incident_id is None:
+            return None
+        if (found := self._gathered.get(incident_id)) is None:
+            incident = self._view.incidents.get(incident_id)
+            if incident is None or not incident.open:
+                return None
+            found = self._gathered[incident_id] = _Gathered(incident, incident, [])
+            self._open[incident.target] = incident_id
+        return found
+
+    def _join(self, alert: Alert, match: Match) -> _Gathered:
+        target = match.service.name
+        if (incident_id := self._open.get(target)) is not None:
+            return self._gathered[incident_id]
+        if (incident := self._view.open.get(target)) is not None:
+            found = _Gathered(incident, incident, [])
+        else:
+            found = self._opened(alert, match)
+        self._gathered[found.incident.id] = found
+        self._open[target] = found.incident.id
+        return found
+
+    def _opened(self, alert: Alert, match: Match) -> _Gathered:
+        playbook = match.playbook
+        event = ev.Opened(
+            target=match.service.name,
+            playbook=playbook.name,
+            version=playbook.version,
+            rank=playbook.rank,
+            severity=match.severity,
+            mode=self._engine.mode,
+            reason=match.reason,
+            alert=alert.name,
+            labels=alert.labels,
+            annotations=_short(alert),
+            starts_at=alert.starts_at / 1e9 if alert.starts_at else self._now,
+            settle_until=self._now + playbook.settle,
+            give_up_at=self._now + GIVE_UP,
+        )
+        recorded = ev.Recorded(self._engine.ids.incident(), 1, self._now, event)
+        return _Gathered(None, evolve(None, recorded), [recorded])
+
+    def _written(self) -> Changes:
+        steps = [self._step(gathered) for gathered in self._gathered.values()]
+        changes = self._engine.changes(steps, self._now)
+        return replace(changes, alerts=list(self._rows.values()), repeats=self._repeats)
+
+    def _step(self, gathered: _Gathered) -> Step:
+        event = ev.AlertsChanged(tuple(gathered.changes), gathered.started, gathered.ended, self._source)
+        step = self._engine.apply(gathered.incident, [event] if gathered.changes else [], self._now)
+        step = replace(step, before=gathered.before, recorded=(*gathered.recorded, *step.recorded))
+        return self._engine.follow(step, self._now)
+
+    def _count(self, what: str) -> None:
+        self._counts[what] = self._counts.get(what, 0) + 1
+
+
+def _short(alert: Alert, limit: int = 2000) -> dict[str, str]:
+    """Return the annotations with long texts cut: an annotation may be 100 kB, and the alert's row keeps it whole."""
+    return {
+        name: text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
+        for name, text in alert.annotations.items()
+    }

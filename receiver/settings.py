@@ -1,0 +1,324 @@
+"""The service's settings: each by flag, by `REMEDIATOR_*` in the environment, and secrets also by `*_FILE`.
+
+A flag wins over the environment, the environment over the default. Every mistake is told in one run. The table in
+docs/settings.md is printed from here, and a test holds it current.
+"""
+
+from __future__ import annotations
+
+import difflib
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+from receiver import settings_values as kind
+from receiver.core.durations import format_duration
+from receiver.errors import SettingsError
+from receiver.settings_values import Address, hide_user, size_text
+
+PREFIX: Final = "REMEDIATOR_"
+
+CLIENT: Final = ("REMEDIATOR_URL", "REMEDIATOR_TOKEN", "REMEDIATOR_TOKEN_FILE")
+"""What the command line's client reads: where the service is, and who asks."""
+
+MAX_SECRET_BYTES: Final = 64 * 1024
+"""A larger secret file is a mistake, such as the wrong file."""
+
+SHORTEST_TOKEN: Final = 16
+"""Characters below which a token is called weak."""
+
+
+def _about(default: str, read: Callable[[str], Any], help_text: str, *, secret: bool = False) -> Mapping[str, Any]:
+    """Describe a setting; its default is a text as a person would write it, empty for none."""
+    return {"default": default, "read": read, "help": help_text, "secret": secret}
+
+
+def _optional(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    return lambda text: read(text) if text.strip() else None
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text.strip().lower() not in allowed:
+            raise ValueError(f"{text!r} is none of {', '.join(allowed)}")
+        return text.strip().lower()
+
+    return read
+
+
+def _secret(text: str) -> str:
+    return text.strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set. Durations are seconds, sizes bytes.
+
+    `sources` says for each setting where its value came from; `warnings` what a person should know about them.
+    """
+
+    mode: str = field(
+        metadata=_about("observe", _one_of("observe", "act"), "`observe` says what it would do; `act` acts")
+    )
+    listen: Address = field(metadata=_about("127.0.0.1:9797", kind.address, "address and port of the HTTP server"))
+    playbooks: tuple[Path, ...] = field(
+        metadata=_about(
+            "playbooks.yaml", kind.paths, "policy file; several, parted by commas: later ones overlay earlier ones"
+        )
+    )
+    people: Path = field(metadata=_about("people.yaml", Path, "who may see, approve and control; need not exist"))
+    database: str = field(metadata=_about("sqlite:///remediator.db", kind.sqlite_url, "where everything is kept"))
+    prometheus_url: str | None = field(
+        metadata=_about(
+            "", _optional(kind.url), "Prometheus, for verification; without it nothing is verified, so nothing resolves"
+        )
+    )
+    alertmanager_url: str | None = field(
+        metadata=_about("", _optional(kind.url), "Alertmanager, to catch up after a start and to see silences")
+    )
+    alertmanager_receiver: str = field(
+        metadata=_about(
+            "remediator", str.strip, "the name of the receiver in Alertmanager's configuration that points here"
+        )
+    )
+    external_labels: tuple[str, ...] = field(
+        metadata=_about(
+            "", kind.words, "names of Prometheus' external labels; they are in webhooks but not in its own series"
+        )
+    )
+    webhook_tokens: tuple[str, ...] = field(
+        metadata=_about(
+            "", kind.words, "bearer tokens that may post webhooks; several are valid at once, for rotation", secret=True
+        )
+    )
+    webhook_user: str = field(metadata=_about("", str.strip, "user name for basic authentication of the webhook"))
+    webhook_password: tuple[str, ...] = field(
+        metadata=_about(
+            "", kind.lines, "password of that user; several, one a line, are valid at once, for rotation", secret=True
+        )
+    )
+    metrics_tokens: tuple[str, ...] = field(
+        metadata=_about("", kind.words, "bearer tokens that may read `/metrics` and nothing else", secret=True)
+    )
+    external_url: str | None = field(
+        metadata=_about(
+            "", _optional(kind.url), "how people reach the service, for links; also a Host that it answers to"
+        )
+    )
+    escalation_url: str | None = field(
+        metadata=_about("", _optional(kind.url), "where an escalation is posted, signed")
+    )
+    escalation_secret: str = field(metadata=_about("", _secret, "key of that signature (HMAC-SHA256)", secret=True))
+    max_body: int = field(metadata=_about("32MB", kind.size, "largest webhook body; larger ones are answered 413"))
+    body_timeout: float = field(metadata=_about("10s", kind.duration, "time for a request's body to arrive, then 408"))
+    header_timeout: float = field(
+        metadata=_about("10s", kind.duration, "time for a request's headers to arrive, then 408")
+    )
+    keep_alive: float = field(
+        metadata=_about("6m", kind.duration, "idle time of a connection; Alertmanager keeps one for 5 minutes")
+    )
+    max_connections: int = field(metadata=_about("10000", kind.count, "connections at once; more are answered 503"))
+    retention_bodies: float = field(metadata=_about("7d", kind.duration, "how long raw webhook bodies are kept"))
+    size_cap: int = field(
+        metadata=_about("2GB", kind.size, "size of the database from which the oldest evidence is dropped")
+    )
+    low_disk: int = field(
+        metadata=_about("512MB", kind.size, "free disk space from which a warning is logged and counted")
+    )
+    kill_file: Path | None = field(
+        metadata=_about(
+            "", _optional(Path), "a file that stops every action while it exists; default: beside the database"
+        )
+    )
+    concurrency: int = field(metadata=_about("16", kind.count, "incidents that are worked on at once"))
+    shutdown_grace: float = field(metadata=_about("30s", kind.duration, "time for what runs to finish after SIGTERM"))
+    log_level: str = field(
+        metadata=_about("info", _one_of("debug", "info", "warning", "error"), "least level that is logged")
+    )
+    log_format: str = field(
+        metadata=_about("auto", _one_of("auto", "json", "console"), "`auto`: readable on a terminal, JSON otherwise")
+    )
+    sources: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def database_file(self) -> Path:
+        """The file of the SQLite database."""
+        return Path(self.database.removeprefix("sqlite:///"))
+
+    @property
+    def kill_path(self) -> Path:
+        """The file that stops every action while it exists."""
+        return self.kill_file or self.database_file.with_name(f"{self.database_file.name}.kill")
+
+    @property
+    def base_url(self) -> str:
+        """How people reach the service."""
+        return self.external_url or f"http://{self.listen}"
+
+    @property
+    def webhook_is_open(self) -> bool:
+        """Whether no credential of the webhook is configured."""
+        return not (self.webhook_tokens or self.webhook_password)
+
+    @property
+    def people_file(self) -> Path | None:
+        """The people's file, None when nobody asked for one and the default's isn't there."""
+        return self.people if self.sources.get("people") != "default" or self.people.exists() else None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret text, for the redaction of logs."""
+        listed = (*self.webhook_tokens, *self.webhook_password, *self.metrics_tokens, self.escalation_secret)
+        urls = (self.prometheus_url, self.alertmanager_url, self.escalation_url, self.external_url)
+        users = (url.split("//", 1)[1].rpartition("@")[0] for url in urls if url)
+        return tuple(secret for secret in (*listed, *users) if secret)
+
+
+SETTINGS: Final[tuple[Field[Any], ...]] = tuple(one for one in fields(Settings) if one.metadata)
+"""Every setting, in the order of the documentation."""
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return f"{PREFIX}{name.upper()}"
+
+
+def flag(name: str) -> str:
+    """Return the command line flag of a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
+def load(flags: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
+    """Read the settings; `flags` by setting name.
+
+    Raises:
+        SettingsError: names every mistake and where it was made.
+    """
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    problems: list[str] = []
+    warnings: list[str] = []
+    for one in SETTINGS:
+        try:
+            text, source = _text(one, flags, environment, warnings)
+            values[one.name] = one.metadata["read"](text)
+            sources[one.name] = source
+        except ValueError as error:
+            problems.append(str(error) if isinstance(error, _Located) else _located(one, flags, environment, error))
+    warnings.extend(_unknown(environment))
+    if not problems:
+        settings = Settings(**values, sources=sources, warnings=tuple(warnings))
+        problems = _contradictions(settings)
+        if not problems:
+            return replace(settings, warnings=(*warnings, *_weak(settings)))
+    raise SettingsError(problems)
+
+
+class _Located(ValueError):
+    """Says already where the mistake is."""
+
+
+def _text(
+    one: Field[Any], flags: Mapping[str, str], environment: Mapping[str, str], warnings: list[str]
+) -> tuple[str, str]:
+    name, by_file = variable(one.name), f"{variable(one.name)}_FILE"
+    secret = one.metadata["secret"]
+    if one.name in flags:
+        return flags[one.name], f"flag {flag(one.name)}"
+    if secret and by_file in environment:
+        if name in environment:
+            raise _Located(f"{name} and {by_file} are both set; keep one")
+        return _read_secret(Path(environment[by_file]), by_file, warnings), f"file {environment[by_file]} ({by_file})"
+    if name in environment:
+        return environment[name], name
+    return one.metadata["default"], "default"
+
+
+def _located(one: Field[Any], flags: Mapping[str, str], environment: Mapping[str, str], error: ValueError) -> str:
+    where = flag(one.name) if one.name in flags else variable(one.name)
+    return f"{where}: {'the value is not usable' if one.metadata['secret'] else error}"
+
+
+def _read_secret(path: Path, name: str, warnings: list[str]) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_SECRET_BYTES + 1)
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise _Located(f"{name}: {path} cannot be read: {error.strerror or error}") from None
+    if len(data) > MAX_SECRET_BYTES:
+        raise _Located(f"{name}: {path} is larger than {MAX_SECRET_BYTES // 1024} KiB; that is no secret")
+    if mode & stat.S_IROTH:
+        warnings.append(f"{name}: every user of this machine can read {path}; chmod 600 it")
+    try:
+        text = data.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise _Located(f"{name}: {path} is not UTF-8 text") from None
+    if not text:
+        raise _Located(f"{name}: {path} is empty")
+    return text
+
+
+def _unknown(environment: Mapping[str, str]) -> list[str]:
+    known = {variable(one.name) for one in SETTINGS}
+    known |= {f"{variable(one.name)}_FILE" for one in SETTINGS if one.metadata["secret"]}
+    known |= set(CLIENT)
+    found = []
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            found.append(f"{name} is no setting{f'; did you mean {near[0]}?' if near else ''}")
+    return found
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    found = []
+    if settings.webhook_password and not settings.webhook_user:
+        found.append("REMEDIATOR_WEBHOOK_PASSWORD is set without REMEDIATOR_WEBHOOK_USER")
+    if settings.webhook_user and not settings.webhook_password:
+        found.append("REMEDIATOR_WEBHOOK_USER is set without REMEDIATOR_WEBHOOK_PASSWORD")
+    if ":" in settings.webhook_user:
+        found.append("REMEDIATOR_WEBHOOK_USER: a user name for basic authentication can't contain a colon")
+    if settings.escalation_url and not settings.escalation_secret:
+        found.append("REMEDIATOR_ESCALATION_URL is set without REMEDIATOR_ESCALATION_SECRET, its signature's key")
+    if any(not one.isascii() for one in (*settings.webhook_tokens, *settings.metrics_tokens)):
+        found.append("a token has characters beyond ASCII, which no HTTP header carries reliably")
+    return found
+
+
+def _weak(settings: Settings) -> list[str]:
+    listed = {
+        "REMEDIATOR_WEBHOOK_TOKENS": settings.webhook_tokens,
+        "REMEDIATOR_METRICS_TOKENS": settings.metrics_tokens,
+    }
+    return [
+        f"{name}: a token is shorter than {SHORTEST_TOKEN} characters; make one with: openssl rand -hex 24"
+        for name, tokens in listed.items()
+        if any(len(one) < SHORTEST_TOKEN for one in tokens)
+    ]
+
+
+def effective(settings: Settings) -> list[tuple[str, str, str]]:
+    """Return (name, value, where it came from) of every setting, without secrets."""
+    return [
+        (one.name, _shown(one, getattr(settings, one.name)), settings.sources.get(one.name, "default"))
+        for one in SETTINGS
+    ]
+
+
+def _shown(one: Field[Any], value: Any) -> str:
+    if one.metadata["secret"]:
+        number = len(value) if isinstance(value, tuple) else 1
+        return f"*** ({number} set)" if value else "(none)"
+    if value is None or value in ("", ()):
+        return "(none)"
+    if one.metadata["read"] is kind.duration:
+        return format_duration(value)
+    if one.metadata["read"] is kind.size:
+        return size_text(value)
+    if isinstance(value, tuple):
+        return ",".join(str(item) for item in value)
+    return hide_user(str(value))

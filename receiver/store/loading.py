@@ -1,0 +1,102 @@
+"""Fetch what the units of a commit name: from the cache, the rest in a few statements for all of them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from receiver.core.alert import AlertStatus
+from receiver.ports import Unit
+from receiver.store.cache import Cache, Kept, Latest
+from receiver.store.codec import decode_incident, fingerprint_key, fingerprint_text
+from receiver.store.sql import select_in
+
+STATUS = {0: AlertStatus.RESOLVED, 1: AlertStatus.FIRING}
+
+_ALERTS = """
+    SELECT a.fingerprint, a.n, a.starts_at, a.status, i.id, a.repeats
+    FROM alerts a LEFT JOIN incidents i ON i.n = a.incident WHERE a.fingerprint IN ({list})
+"""
+_INCIDENTS = "SELECT n, body, wake_at FROM incidents WHERE id IN ({list})"
+_OPEN = "SELECT n, body, wake_at FROM incidents WHERE open = 1 AND target IN ({list})"
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the units of a commit look at, kept up to date while they decide one after the other.
+
+    Args:
+        alerts: the latest of each named fingerprint that is known.
+        incidents: by id: the named ones, those of `alerts`, and those of `open`.
+        open: the open incident of each named target; None when it has none.
+    """
+
+    alerts: dict[str, Latest] = field(default_factory=dict)
+    incidents: dict[str, Kept] = field(default_factory=dict)
+    open: dict[str, str | None] = field(default_factory=dict)
+
+
+def load(connection: sqlite3.Connection, cache: Cache, units: Iterable[Unit]) -> Seen:
+    """Return what the units name, as far as it exists."""
+    seen = Seen()
+    fingerprints: set[str] = set()
+    incidents: set[str] = set()
+    for unit in units:
+        fingerprints.update(unit.fingerprints)
+        incidents.update(unit.incidents)
+        seen.open.update(dict.fromkeys(unit.targets))
+    _alerts(connection, cache, seen, fingerprints)
+    incidents.update(known.incident for known in seen.alerts.values() if known.incident is not None)
+    _open(connection, cache, seen)
+    _named(connection, cache, seen, incidents)
+    return seen
+
+
+def _alerts(connection: sqlite3.Connection, cache: Cache, seen: Seen, fingerprints: set[str]) -> None:
+    missing: list[int | str] = []
+    for fingerprint in fingerprints:
+        known = cache.alerts.get(fingerprint)
+        if known is None:
+            missing.append(fingerprint_key(fingerprint))
+        else:
+            seen.alerts[fingerprint] = known
+    for key, n, starts_at, status, incident, repeats in select_in(connection, _ALERTS, missing):
+        fingerprint = fingerprint_text(key)
+        seen.alerts[fingerprint] = latest = Latest(n, starts_at, STATUS[status], incident, repeats)
+        cache.alerts.put(fingerprint, latest)
+
+
+def _open(connection: sqlite3.Connection, cache: Cache, seen: Seen) -> None:
+    missing: list[str] = []
+    for target in seen.open:
+        incident = cache.open.get(target)
+        kept = None if incident is None else cache.incidents.get(incident)
+        if kept is None:
+            missing.append(target)
+        else:
+            seen.incidents[kept.state.id] = kept
+            seen.open[target] = kept.state.id
+    for kept in _fetch(connection, cache, seen, _OPEN, missing):
+        seen.open[kept.state.target] = kept.state.id
+
+
+def _named(connection: sqlite3.Connection, cache: Cache, seen: Seen, incidents: set[str]) -> None:
+    missing: list[str] = []
+    for incident in incidents - seen.incidents.keys():
+        kept = cache.incidents.get(incident)
+        if kept is None:
+            missing.append(incident)
+        else:
+            seen.incidents[incident] = kept
+    _fetch(connection, cache, seen, _INCIDENTS, missing)
+
+
+def _fetch(connection: sqlite3.Connection, cache: Cache, seen: Seen, statement: str, keys: list[str]) -> list[Kept]:
+    found: list[Kept] = []
+    for n, body, wake in select_in(connection, statement, keys):
+        kept = Kept(n, decode_incident(body), wake)
+        seen.incidents[kept.state.id] = kept
+        cache.keep(kept)
+        found.append(kept)
+    return found

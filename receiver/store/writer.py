@@ -1,0 +1,320 @@
+"""The one writer: a thread that takes all waiting units into one transaction, then resolves all their futures at once.
+
+A unit decides before any SQL runs, so a decision that fails costs nobody else anything. The SQL of all units is written
+together; should that fail, the whole is rolled back and done again one unit at a time, each in its own savepoint, and
+only the bad one fails (docs/decisions: group commit).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol
+
+from receiver.ports import Changes, InvalidChanges, StoreFull, StoreUnavailable, Unit
+from receiver.store.apply import remember, write
+from receiver.store.batch import Batch, Numbers
+from receiver.store.cache import Cache
+from receiver.store.loading import load
+
+Direct = Callable[[sqlite3.Connection, Cache], Any]
+"""A small piece of SQL that shares the commit of the units, e.g. a row of the outbox that was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much waits, and how much a commit takes.
+
+    Args:
+        waiting: units that may wait; more are refused at once.
+        weight: what a commit takes, in alerts and other things that units name; one unit always fits.
+        small: up to this weight a unit is small. Small ones go first, so they never wait behind more than one commit
+            of big ones, however large a group is being taken.
+    """
+
+    waiting: int = 4096
+    weight: int = 1000
+    small: int = 50
+
+
+@dataclass(slots=True)
+class _Job:
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    weight: int
+    unit: Unit | None = None
+    direct: Direct | None = None
+    result: Any = None
+    error: BaseException | None = None
+
+
+class Watch(Protocol):
+    """Is told of each commit; may refuse what would grow the database."""
+
+    def refusal(self, connection: sqlite3.Connection, unit: Unit) -> StoreFull | None:
+        """Return why there is no room for the unit, None when there is."""
+        ...
+
+    def committed(self, connection: sqlite3.Connection, batch: Batch | None) -> None:
+        """See what was written just now, in no transaction."""
+        ...
+
+
+class Writer:
+    """The writing thread.
+
+    Args:
+        connect: opens the database; called again after an error that may have left the connection in doubt.
+        watch: see `Watch`.
+        cache: what is remembered; only the thread touches it.
+        limits: see `Limits`.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], watch: Watch, cache: Cache, limits: Limits) -> None:
+        self._connect = connect
+        self._watch = watch
+        self._cache = cache
+        self._limits = limits
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._small: deque[_Job] = deque()
+        self._big: deque[_Job] = deque()
+        self._waiting = 0
+        self._closed = False
+        self._connection: sqlite3.Connection | None = connect()
+        self._numbers = _numbers(self._connection)
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many units and other pieces of work wait for their commit."""
+        return self._waiting
+
+    def submit(self, unit: Unit) -> asyncio.Future[Changes]:
+        """Queue a unit; from the event loop's thread.
+
+        Raises:
+            StoreUnavailable: too many wait, or the store is closed.
+        """
+        weight = 1 + len(unit.fingerprints) + len(unit.targets) + len(unit.incidents)
+        return self._put(weight, unit=unit)
+
+    def call(self, direct: Direct) -> asyncio.Future[Any]:
+        """Queue a piece of SQL; from the event loop's thread.
+
+        Raises:
+            StoreUnavailable: too many wait, or the store is closed.
+        """
+        return self._put(1, direct=direct)
+
+    def _put(self, weight: int, unit: Unit | None = None, direct: Direct | None = None) -> asyncio.Future[Any]:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        if self._waiting >= self._limits.waiting:
+            raise StoreUnavailable(f"{self._waiting} units wait to be stored; try again in a moment")
+        loop = asyncio.get_running_loop()
+        job = _Job(loop, loop.create_future(), weight, unit, direct)
+        self._waiting += 1
+        self._queue.put(job)
+        return job.future
+
+    async def close(self) -> None:
+        """Finish what waits, then end the thread and close the connection."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    # --- on the thread --------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        ending = False
+        while not (ending and not self._small and not self._big):
+            ending = self._receive(wait=not (ending or self._small or self._big)) or ending
+            jobs = self._take()
+            if jobs:
+                self._work(jobs)
+                self._resolve(jobs)
+        if self._connection is not None:
+            self._connection.close()
+
+    def _receive(self, *, wait: bool) -> bool:
+        """Sort what arrived into small and big; return whether the end was among it."""
+        ending = False
+        try:
+            job = self._queue.get(block=wait)
+            while True:
+                if job is None:
+                    ending = True
+                elif job.weight <= self._limits.small:
+                    self._small.append(job)
+                else:
+                    self._big.append(job)
+                job = self._queue.get_nowait()
+        except Empty:
+            return ending
+
+    def _take(self) -> list[_Job]:
+        """Return the jobs of the next commit: small ones, then as much of the big ones as has room beside them."""
+        jobs: list[_Job] = []
+        for queue in (self._small, self._big):
+            room = self._limits.weight
+            while queue and (room >= queue[0].weight or room == self._limits.weight):
+                job = queue.popleft()
+                room -= job.weight
+                jobs.append(job)
+        return jobs
+
+    def _work(self, jobs: list[_Job]) -> None:
+        """Do the jobs and leave each its result or its error."""
+        try:
+            connection = self._connection
+            if connection is None:
+                connection = self._connection = self._connect()
+                self._numbers = _numbers(connection)
+            batch = self._together(connection, jobs) or self._apart(connection, jobs)
+            self._watch.committed(connection, batch)
+        except (sqlite3.Error, StoreUnavailable) as error:
+            self._give_up(jobs, error)
+
+    def _together(self, connection: sqlite3.Connection, jobs: list[_Job]) -> Batch | None:
+        """Commit all jobs at once; None when that failed in a way that one of them may have caused."""
+        units = [job.unit for job in jobs if job.unit is not None]
+        batch = Batch(load(connection, self._cache, units), replace(self._numbers))
+        taken = 0
+        for job in jobs:
+            if job.unit is not None:
+                taken += _decide(batch, job, self._watch.refusal(connection, job.unit))
+        if not taken and len(units) == len(jobs):
+            return batch
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            write(connection, batch, self._cache)
+            for job in jobs:
+                if job.direct is not None:
+                    job.result = job.direct(connection, self._cache)
+        except Exception as error:  # noqa: BLE001 - one unit's values can fail in as many ways as there are types
+            self._undo(connection, error)
+            return None
+        connection.execute("COMMIT")
+        self._keep(batch)
+        return batch
+
+    def _apart(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
+        """Commit the jobs in one transaction, each in its own savepoint."""
+        self._cache.clear()
+        connection.execute("BEGIN IMMEDIATE")
+        for job in jobs:
+            job.result = job.error = None
+            connection.execute("SAVEPOINT job")
+            try:
+                self._alone(connection, job)
+            except Exception as error:  # noqa: BLE001 - see above
+                _raise_if_database(error)
+                job.error = _blamed(error)
+                connection.execute("ROLLBACK TO job")
+                self._cache.clear()
+            connection.execute("RELEASE job")
+        connection.execute("COMMIT")
+
+    def _alone(self, connection: sqlite3.Connection, job: _Job) -> None:
+        if job.direct is not None:
+            job.result = job.direct(connection, self._cache)
+            return
+        assert job.unit is not None
+        batch = Batch(load(connection, self._cache, [job.unit]), replace(self._numbers))
+        if _decide(batch, job, self._watch.refusal(connection, job.unit)):
+            write(connection, batch, self._cache)
+            self._keep(batch)
+
+    def _keep(self, batch: Batch) -> None:
+        remember(batch, self._cache)
+        self._numbers = batch.next
+
+    def _undo(self, connection: sqlite3.Connection, error: Exception) -> None:
+        """Roll back; go on by raising when the database itself is what failed."""
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        _raise_if_database(error)
+
+    def _give_up(self, jobs: list[_Job], error: Exception) -> None:
+        """Fail all jobs of a commit; the next one begins with a new connection and an empty cache."""
+        for job in jobs:
+            job.error = _unavailable(error)
+        self._cache.clear()
+        if self._connection is not None:
+            try:
+                self._connection.close()
+            except sqlite3.Error:
+                # It is dropped either way; what it held was never promised to anybody.
+                pass
+            self._connection = None
+
+    def _resolve(self, jobs: list[_Job]) -> None:
+        """Give all results to the event loop in one call."""
+        loops = {job.loop for job in jobs}
+        for loop in loops:
+            mine = jobs if len(loops) == 1 else [job for job in jobs if job.loop is loop]
+            try:
+                loop.call_soon_threadsafe(self._settle, mine)
+            except RuntimeError:
+                # The loop ended without waiting for them: nobody is left to be told.
+                self._waiting -= len(mine)
+
+    def _settle(self, jobs: list[_Job]) -> None:
+        """Runs on the event loop's thread."""
+        self._waiting -= len(jobs)
+        for job in jobs:
+            if job.future.done():
+                continue
+            if job.error is None:
+                job.future.set_result(job.result)
+            else:
+                job.future.set_exception(job.error)
+
+
+def _decide(batch: Batch, job: _Job, refusal: StoreFull | None) -> bool:
+    """Let a unit decide; return whether its changes were taken."""
+    assert job.unit is not None
+    if refusal is not None:
+        job.error = refusal
+        return False
+    try:
+        changes = job.unit.decide(batch.view(job.unit))
+        batch.add(job.unit, changes)
+    except Exception as error:  # noqa: BLE001 - a unit may fail in any way; its caller gets the very exception
+        job.error = error
+        return False
+    job.result = changes
+    return True
+
+
+def _numbers(connection: sqlite3.Connection) -> Numbers:
+    """Return the next free numbers of the database."""
+    incident = connection.execute("SELECT coalesce(max(n), 0) + 1 FROM incidents").fetchone()[0]
+    block = connection.execute("SELECT coalesce(max(n), 0) + 1 FROM texts").fetchone()[0]
+    return Numbers(incident, block)
+
+
+def _raise_if_database(error: Exception) -> None:
+    """Raise what no unit can have caused: the disk, the file, the room."""
+    if isinstance(error, StoreUnavailable) or (
+        isinstance(error, sqlite3.DatabaseError)
+        and not isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.DataError)
+    ):
+        raise error
+
+
+def _blamed(error: Exception) -> Exception:
+    return InvalidChanges(str(error)) if isinstance(error, sqlite3.IntegrityError) else error
+
+
+def _unavailable(error: Exception) -> StoreUnavailable:
+    if isinstance(error, StoreFull) or getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+        return StoreFull(f"no room: {error}")
+    return StoreUnavailable(f"the database failed: {error}")

@@ -1,0 +1,114 @@
+"""Reading a request's body within limits of size, time and, for large ones, memory over all requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from receiver.settings_values import size_text
+from receiver.web.problems import CLOSE, Problem, Receive
+
+
+class Disconnected(Exception):
+    """The client went away before its request was whole; there is nobody to answer."""
+
+
+def declared_length(value: bytes | None, limit: int) -> int | None:
+    """Return the Content-Length, None when there is none (a chunked body).
+
+    Raises:
+        Problem: it is no number (400), or over the limit (413).
+    """
+    if value is None:
+        return None
+    # The server has parsed it already; it is asked again so that this doesn't rest on one implementation.
+    if not value.isdigit() or len(value) > 18:
+        raise Problem(400, "Content-Length is not a number of bytes", headers=[CLOSE])
+    length = int(value)
+    if length > limit:
+        raise too_large(limit)
+    return length
+
+
+def too_large(limit: int) -> Problem:
+    """Return the answer to a body over the limit."""
+    return Problem(
+        413,
+        f"The body is larger than {size_text(limit)}. Raise REMEDIATOR_MAX_BODY, or group by fewer alerts.",
+        headers=[CLOSE],
+    )
+
+
+async def read_body(receive: Receive, limit: int, timeout: float) -> bytes:
+    """Read a body to its end.
+
+    Args:
+        limit: bytes.
+        timeout: seconds for all of it.
+
+    Raises:
+        Problem: it is too large (413) or too slow (408).
+        Disconnected: the client went away.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                body: bytes = message.get("body", b"")
+                if len(body) > limit:
+                    raise too_large(limit)
+                return body
+            return await _read_rest(message, receive, limit)
+    except TimeoutError:
+        raise Problem(408, f"The body did not arrive within {timeout:g} seconds.", headers=[CLOSE]) from None
+
+
+async def _read_rest(message: object, receive: Receive, limit: int) -> bytes:
+    chunks = bytearray()
+    current = message
+    while True:
+        if not isinstance(current, dict) or current["type"] == "http.disconnect":
+            raise Disconnected
+        chunks += current.get("body", b"")
+        if len(chunks) > limit:
+            raise too_large(limit)
+        if not current.get("more_body", False):
+            return bytes(chunks)
+        current = await receive()
+
+
+class LargeBodies:
+    """Lets large bodies in one after the other, so that many at once can't fill the memory.
+
+    Args:
+        from_size: bytes from which a body is large; a chunked one is, as its size isn't known.
+        timeout: seconds that one waits for its turn.
+    """
+
+    def __init__(self, from_size: int, timeout: float) -> None:
+        self.from_size = from_size
+        self._timeout = timeout
+        self._turn = asyncio.Lock()
+
+    def applies(self, length: int | None) -> bool:
+        """Whether a body of this declared length has to wait for its turn."""
+        return length is None or length >= self.from_size
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Hold the turn.
+
+        Raises:
+            Problem: it did not come in time (503); Alertmanager sends the webhook again.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._turn.acquire()
+        except TimeoutError:
+            detail = "Too many large webhooks at once; this one will be taken when it is sent again."
+            raise Problem(503, detail, headers=[(b"retry-after", b"5"), CLOSE]) from None
+        try:
+            yield
+        finally:
+            self._turn.release()

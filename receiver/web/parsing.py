@@ -1,0 +1,210 @@
+"""Alertmanager's webhook, version "4": strict about what is needed, tolerant of new fields.
+
+The whole body is decoded in one go; only when that fails is each alert looked at by itself, so that one bad alert is
+quarantined and the good ones of its group are kept. Large bodies are decoded in slices with pauses between them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from receiver.core.alert import Alert, AlertStatus, parse_time
+from receiver.ports import Quarantined
+from receiver.web.problems import Problem
+
+VERSION: Final = "4"
+MAX_ALERTS: Final = 100_000
+"""More alerts than this in one body are refused; groups of 20,000 were seen."""
+
+MAX_QUARANTINED: Final = 100
+"""Bad alerts of one body that are kept and told one by one; the rest is counted."""
+
+MAX_RAW: Final = 64 * 1024
+"""Characters that are kept of a bad alert; the whole body is kept beside it for a while."""
+
+_LATEST: Final = 2**63
+_FIRING: Final = AlertStatus.FIRING
+_RESOLVED: Final = AlertStatus.RESOLVED
+
+Fingerprint = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z", description="16 hex digits")]
+
+
+class _Alert(msgspec.Struct, rename="camel", gc=False):
+    status: Literal["firing", "resolved"]
+    labels: dict[str, str]
+    fingerprint: Fingerprint
+    starts_at: str
+    annotations: dict[str, str] = {}
+    ends_at: str = ""
+    generator_url: str = msgspec.field(default="", name="generatorURL")
+
+
+class _Webhook(msgspec.Struct, rename="camel", gc=False):
+    version: str
+    alerts: list[_Alert]
+    truncated_alerts: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class _Version(msgspec.Struct, gc=False):
+    version: str
+
+
+class _Envelope(msgspec.Struct, rename="camel", gc=False):
+    version: str
+    alerts: list[msgspec.Raw]
+    truncated_alerts: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+_decode_webhook = msgspec.json.Decoder(_Webhook).decode
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_version = msgspec.json.Decoder(_Version).decode
+_decode_alert = msgspec.json.Decoder(_Alert).decode
+_time = lru_cache(maxsize=4096)(parse_time)
+"""The alerts of a group often began together, and repeats begin when they began."""
+
+_AT = re.compile(r"^(.*) - at `\$?(.*)`$", re.DOTALL)
+
+
+class BadAlert(ValueError):
+    """One alert can't be used: what is wrong, and where in the alert."""
+
+    def __init__(self, message: str, where: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a body, or a slice of it, holds.
+
+    Args:
+        alerts: the good ones.
+        bad: the bad ones, with where and why.
+        truncated: alerts that Alertmanager left out of the notification.
+    """
+
+    alerts: Sequence[Alert]
+    bad: Sequence[Quarantined] = ()
+    truncated: int = 0
+
+
+def parse(body: bytes, now: float) -> Delivery:
+    """Read a whole body.
+
+    Raises:
+        Problem: it is no JSON (400), or not Alertmanager's webhook version 4 (422).
+    """
+    try:
+        webhook = _decode_webhook(body)
+        if webhook.version == VERSION and len(webhook.alerts) <= MAX_ALERTS:
+            return Delivery([_alert(one) for one in webhook.alerts], truncated=webhook.truncated_alerts)
+    except (msgspec.DecodeError, BadAlert, RecursionError, UnicodeDecodeError):
+        # Which alert it is, and whether only that one, is found out below.
+        pass
+    envelope = open_envelope(body)
+    found = read_slice(envelope.alerts, 0, now)
+    return Delivery(found.alerts, found.bad, envelope.truncated_alerts)
+
+
+def slices(body: bytes, now: float, size: int) -> Iterator[Delivery]:
+    """Read a large body slice by slice; only the first tells of truncation.
+
+    Raises:
+        Problem: as `parse` does.
+    """
+    envelope = open_envelope(body)
+    for start in range(0, max(len(envelope.alerts), 1), size):
+        found = read_slice(envelope.alerts[start : start + size], start, now)
+        yield Delivery(found.alerts, found.bad, envelope.truncated_alerts if start == 0 else 0)
+
+
+def open_envelope(body: bytes) -> _Envelope:
+    """Read everything but the alerts themselves.
+
+    Raises:
+        Problem: it is no JSON (400), or not Alertmanager's webhook version 4 (422).
+    """
+    try:
+        version = _decode_version(body).version
+        if version != VERSION:
+            raise _unreadable(
+                422, f'This is version "{version[:20]}"; only version "4" of the webhook is understood.', "$.version"
+            )
+        envelope = _decode_envelope(body)
+    except msgspec.ValidationError as error:
+        message, where = _place(str(error))
+        detail = "This is not Alertmanager's webhook (version 4). Does its `webhook_configs` point here?"
+        raise _unreadable(422, detail, f"${where}", message) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _unreadable(400, f"The body is not JSON: {str(error)[:300]}.", "$") from None
+    except RecursionError:
+        raise _unreadable(400, "The body is nested too deeply.", "$") from None
+    if len(envelope.alerts) > MAX_ALERTS:
+        detail = f"The body holds {len(envelope.alerts)} alerts; at most {MAX_ALERTS} are taken. Set `max_alerts`."
+        raise _unreadable(413, detail, "$.alerts")
+    return envelope
+
+
+def read_slice(raws: Sequence[msgspec.Raw], first: int, now: float) -> Delivery:
+    """Read alerts one by one; `first` is the place of the first in its body."""
+    good: list[Alert] = []
+    bad: list[Quarantined] = []
+    for number, raw in enumerate(raws, first):
+        try:
+            good.append(_one(raw))
+        except BadAlert as error:
+            bad.append(Quarantined(now, f"$.alerts[{number}]{error.where}", error.message, _text(raw)))
+    return Delivery(good, bad)
+
+
+def _one(raw: msgspec.Raw) -> Alert:
+    try:
+        return _alert(_decode_alert(raw))
+    except msgspec.DecodeError as error:
+        message, where = _place(str(error))
+        raise BadAlert(message, where) from None
+    except UnicodeDecodeError as error:
+        raise BadAlert(f"not UTF-8: {error.reason} at byte {error.start}", "") from None
+    except RecursionError:
+        raise BadAlert("nested too deeply", "") from None
+
+
+def _alert(one: _Alert) -> Alert:
+    starts_at = _at(one.starts_at, ".startsAt")
+    if one.status == "firing":
+        # A firing alert's endsAt is Go's zero time; what else it may say isn't an end.
+        return Alert(one.fingerprint, _FIRING, one.labels, one.annotations, starts_at, 0, one.generator_url)
+    ends_at = _at(one.ends_at, ".endsAt") if one.ends_at else 0
+    return Alert(one.fingerprint, _RESOLVED, one.labels, one.annotations, starts_at, ends_at, one.generator_url)
+
+
+def _at(text: str, where: str) -> int:
+    try:
+        value = _time(text)
+    except ValueError as error:
+        raise BadAlert(str(error), where) from None
+    # Signed 64 bits of nanoseconds, as Go and every database have them, end in the year 2262.
+    if not 0 <= value < _LATEST:
+        raise BadAlert(f"not between 1970 and 2262: {text[:40]!r}", where)
+    return value
+
+
+def _place(message: str) -> tuple[str, str]:
+    """Split msgspec's message into what is wrong and the path below the value that was decoded."""
+    found = _AT.match(message)
+    return (found[1], found[2]) if found else (message, "")
+
+
+def _text(raw: msgspec.Raw) -> str:
+    return bytes(raw)[:MAX_RAW].decode("utf-8", "replace")
+
+
+def _unreadable(status: int, detail: str, where: str, message: str | None = None) -> Problem:
+    return Problem(status, detail, errors=[{"where": where, "message": message or detail}])

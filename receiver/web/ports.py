@@ -1,0 +1,184 @@
+"""What the HTTP edge asks of the service behind it: Protocols only, and the one bundle that it is built from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from receiver.core.alert import Alert
+from receiver.metrics import Metrics
+from receiver.ports import Body, Clock, Quarantined, Store
+from receiver.settings import Settings
+from receiver.web.health import Health
+
+
+class Received(Protocol):
+    """How many alerts of a delivery were what."""
+
+    @property
+    def new(self) -> int:
+        """Episodes not seen before."""
+        ...
+
+    @property
+    def repeats(self) -> int:
+        """Deliveries that changed nothing."""
+        ...
+
+    @property
+    def resolved(self) -> int:
+        """Known episodes that ended."""
+        ...
+
+    @property
+    def refired(self) -> int:
+        """Firing after resolved, same start."""
+        ...
+
+    @property
+    def stale(self) -> int:
+        """About an episode older than the latest."""
+        ...
+
+    @property
+    def unmatched(self) -> int:
+        """New ones that no playbook takes."""
+        ...
+
+
+class Ingests(Protocol):
+    """The engine, seen from the webhook."""
+
+    async def ingest(
+        self,
+        alerts: Sequence[Alert],
+        *,
+        body: Body | None = None,
+        quarantined: Sequence[Quarantined] = (),
+        source: str = "webhook",
+    ) -> Received:
+        """Store alerts and what follows; durable when it returns. Raises StoreUnavailable."""
+        ...
+
+
+class Answer(Protocol):
+    """What a person is told; `status` is `done`, `conflict`, `not_found` or `forbidden`."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was done."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """One of the four words."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """For the person."""
+        ...
+
+
+class Operations(Protocol):
+    """What people can do; one set for every channel."""
+
+    async def vote(self, incident_id: str, *, person: str, approve: bool, reason: str, via: str) -> Answer:
+        """Approve or deny what an incident asks for."""
+        ...
+
+    async def acknowledge(self, incident_id: str, *, person: str, via: str) -> Answer:
+        """Say that somebody saw it."""
+        ...
+
+    async def take_over(self, incident_id: str, *, person: str, via: str, reason: str = "") -> Answer:
+        """Stop automation for an incident."""
+        ...
+
+    async def close_incident(self, incident_id: str, *, person: str, via: str, reason: str) -> Answer:
+        """End an incident by hand."""
+        ...
+
+    async def note(self, incident_id: str, *, person: str, via: str, text: str) -> Answer:
+        """Add a remark to the timeline."""
+        ...
+
+    async def kill(self, *, on: bool, person: str, playbook: str | None = None) -> Answer:
+        """Turn the kill switch on or off."""
+        ...
+
+    def kill_state(self) -> dict[str, Any]:
+        """Return the kill switch as JSON."""
+        ...
+
+    async def simulate(self, alerts: Sequence[Alert]) -> dict[str, Any]:
+        """Say what would be done about alerts, and why; changes nothing."""
+        ...
+
+
+class Person(Protocol):
+    """Somebody of people.yaml."""
+
+    @property
+    def name(self) -> str:
+        """Who; as it stands in timelines."""
+        ...
+
+    def may(self, right: str) -> bool:
+        """Whether they hold a right: `read`, `approve`, `control` or `admin`."""
+        ...
+
+
+class People(Protocol):
+    """Everybody of people.yaml."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        ...
+
+    def by_token(self, token: str) -> Person | None:
+        """Return whose token this is, compared in constant time; None when nobody's."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """How a reload ended; with problems the old policy stays in force."""
+
+    ok: bool
+    text: str
+    problems: Sequence[str] = ()
+
+
+class Reload(Protocol):
+    """Loads policy and people again."""
+
+    async def __call__(self) -> Reloaded:
+        """Do it; nothing changes unless all of it is usable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the HTTP edge is built from.
+
+    Args:
+        people: returns today's people, as the last reload left them.
+        reload: loads policy and people again.
+        truncated: called when a webhook says that Alertmanager left alerts out; starts a re-sync.
+        observe: called before `/metrics` is rendered; sets the gauges that only the composition root knows.
+    """
+
+    settings: Settings
+    engine: Ingests
+    operations: Operations
+    store: Store
+    clock: Clock
+    metrics: Metrics
+    health: Health
+    people: Callable[[], People]
+    reload: Reload
+    truncated: Callable[[], None] = lambda: None
+    observe: Callable[[], None] = lambda: None
+    about: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""The runtimes that actions act on: plain Docker and compose containers, and supervised local processes."""

@@ -1,0 +1,33 @@
+"""The Makefile and the pages agree about what `make` can do."""
+
+import re
+from typing import Final
+
+from tests.unit.house.sources import ROOT
+
+MAKEFILE: Final = (ROOT / "Makefile").read_text()
+TARGETS: Final = frozenset(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
+CODE: Final = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
+CALL: Final = re.compile(r"\bmake ([a-z][a-z-]*)")
+
+
+def test_every_target_says_what_it_does() -> None:
+    told = frozenset(re.findall(r"^([a-z][a-z-]*):.*## \S", MAKEFILE, re.MULTILINE))
+    assert told == TARGETS
+
+
+def test_no_target_is_taken_for_a_file() -> None:
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
+    assert frozenset(phony.split()) == TARGETS
+
+
+def test_the_pages_name_no_target_that_is_not_there() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    code = [found for page in pages if page.exists() for found in CODE.findall(page.read_text())]
+    named = {target for text in code for target in CALL.findall(text)}
+    assert named <= TARGETS
+
+
+def test_ci_runs_the_checks_and_ends_with_the_tests() -> None:
+    lines = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line.startswith(("make", "exec make"))]
+    assert [line.rpartition(" ")[2] for line in lines] == ["check", "test"]

@@ -1,0 +1,61 @@
+"""What makes a version known good."""
+
+from __future__ import annotations
+
+from receiver.known_good import Record, looked, ripe
+from remediations.protocol import Health, Instance, KnownGood
+
+GAP = 40.0
+
+
+def instance(image_id: str = "sha256:a", *, health: Health = Health.HEALTHY, running: bool = True) -> Instance:
+    """Return an instance that was created at 100."""
+    return Instance("c", "api-1", running, health, image_id, "api:1", 110.0, 100.0)
+
+
+def watch(record: Record, *looks: tuple[float, Instance], quiet: bool = True) -> Record:
+    """Look several times."""
+    for now, seen in looks:
+        record = looked(record, [seen], now, quiet=quiet, gap=GAP)
+    return record
+
+
+def test_healthy_for_long_enough_is_known_good_and_healthy_for_a_moment_is_not() -> None:
+    record = watch(Record(), *((200.0 + n * 30, instance()) for n in range(12)))
+    assert not ripe(record, 1800.0, 530.0)
+    assert ripe(record, 300.0, 530.0)
+
+
+def test_the_change_of_an_image_is_dated_by_the_creation_of_its_container() -> None:
+    assert watch(Record(), (200.0, instance())).changed_at == 100.0
+
+
+def test_one_unhealthy_look_starts_the_time_anew() -> None:
+    record = watch(Record(), (200.0, instance()), (230.0, instance(health=Health.UNHEALTHY)), (260.0, instance()))
+    assert record.good_since == 260.0
+
+
+def test_an_open_incident_starts_the_time_anew() -> None:
+    record = watch(Record(), (200.0, instance()))
+    assert watch(record, (230.0, instance()), quiet=False).good_since is None
+
+
+def test_another_image_starts_the_time_anew() -> None:
+    record = watch(Record(), (200.0, instance()), (230.0, instance("sha256:b")))
+    assert record.image_id == "sha256:b"
+    assert not ripe(record, 20.0, 240.0)
+
+
+def test_two_images_at_once_are_no_version() -> None:
+    record = looked(Record(), [instance(), instance("sha256:b")], 200.0, quiet=True, gap=GAP)
+    assert record.good_since is None
+
+
+def test_health_that_nobody_saw_does_not_count() -> None:
+    record = watch(Record(), (200.0, instance()), (900.0, instance()))
+    assert record.good_since == 900.0
+
+
+def test_what_is_the_newest_known_good_already_is_not_kept_again() -> None:
+    record = watch(Record(versions=(KnownGood("sha256:a", "api:1", 1.0),)), (200.0, instance()), (230.0, instance()))
+    assert not ripe(record, 10.0, 260.0)
