@@ -293,8 +293,8 @@ class Actor:
         policy = self._engine.policy
         figures = None
         if plan is not None:
-            count = int(plan.data.get("instances", plan.healthy_now) or plan.healthy_now)
-            figures = Figures(plan.lowest_healthy, plan.healthy_now, count, plan.takes_down)
+            # An instance that fails already isn't counted as lost: of the healthy ones, all but one must stay.
+            figures = Figures(plan.lowest_healthy, plan.healthy_now, plan.healthy_now, plan.takes_down)
         facts = Facts(
             incident=incident,
             step=step,

@@ -6,7 +6,6 @@ what is missing there is looked for without them before it is called gone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,7 +15,7 @@ import msgspec
 
 from receiver.asking import Asker, Fields, Unanswered
 from receiver.core.alert import Alert, AlertStatus, parse_time
-from receiver.core.template import promql_regex
+from receiver.core.template import promql_regex, promql_text
 from receiver.ports import AlertRow, Clock
 
 TIMEOUT = 20.0
@@ -140,8 +139,7 @@ class AlertmanagerApi:
 
     async def look_up(self, alert: Alert) -> Listed | None:
         """Return one alert, silenced or not; None: Alertmanager has it no more. Raises AlertmanagerUnavailable."""
-        matchers = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(alert.labels.items())]
-        found = await self._alerts({"filter": matchers})
+        found = await self._alerts({"filter": _matchers(alert.labels)})
         return next((one for one in found if one.alert.fingerprint == alert.fingerprint), None)
 
     async def started_at(self) -> float | None:
@@ -224,6 +222,19 @@ def _ended(alert: Alert, now: float) -> Alert:
         ends_at=int(now * 1e9),
         generator_url=alert.generator_url,
     )
+
+
+def _matchers(labels: Mapping[str, str]) -> list[str]:
+    """Return matchers that narrow a list down to few alerts; the fingerprint then tells them apart.
+
+    Names and values that older matcher parsers read differently are left out, and so is what would make the URL long.
+    """
+    found: list[str] = []
+    for name, value in sorted(labels.items(), key=lambda one: (one[0] != "alertname", len(one[1]))):
+        matcher = f'{name}="{promql_text(value)}"'
+        if name.isidentifier() and name.isascii() and value.isprintable() and sum(map(len, found), len(matcher)) < 1000:
+            found.append(matcher)
+    return found
 
 
 def _listed(one: _Alert) -> Listed:

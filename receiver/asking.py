@@ -12,7 +12,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 from receiver.ports import Clock
 
 ATTEMPTS = 3
-"""Tries of a question: what passes within a second (a restart behind a proxy, a lost connection) is not worth telling."""
+"""Tries of a question: a lost connection, or a restart behind a proxy, passes within a second."""
 
 LONG_FIELDS = 2000
 """Characters from which fields are sent as a form: common proxies cut URLs at 8 kB, percent-encoding trebles."""
@@ -39,6 +39,8 @@ class Asker:
         clock: for the waits between tries.
         timeout: seconds that an answer may take, body included.
         max_body: bytes of an answer that are read.
+        long_as_form: whether the API takes long questions as a posted form too (Prometheus does; to Alertmanager a
+            POST is another thing).
     """
 
     who: str
@@ -47,6 +49,7 @@ class Asker:
     clock: Clock
     timeout: float
     max_body: int
+    long_as_form: bool = False
 
     @property
     def name(self) -> str:
@@ -74,7 +77,7 @@ class Asker:
 
     async def _once(self, path: str, fields: Fields) -> tuple[int, bytes]:
         url = f"{self.url.rstrip('/')}{path}"
-        if sum(map(len, fields.values())) > LONG_FIELDS:
+        if self.long_as_form and sum(map(len, fields.values())) > LONG_FIELDS:
             request = self.client.build_request("POST", url, data=dict(fields), timeout=self.timeout)
         else:
             request = self.client.build_request("GET", url, params=dict(fields), timeout=self.timeout)

@@ -125,7 +125,7 @@ class Operations:
         return asdict(self._kill.state())
 
     async def simulate(self, alerts: Sequence[Alert]) -> dict[str, Any]:
-        """Say for each alert which playbook matches and why the others don't, the plan, and every guardrail's answer."""
+        """Say for each alert which playbook matches and why others don't, the plan, and every guardrail's answer."""
         return {"mode": self._engine.mode, "alerts": [await self._simulated(alert) for alert in alerts[:SIMULATED]]}
 
     async def _simulated(self, alert: Alert) -> dict[str, Any]:
@@ -139,15 +139,24 @@ class Operations:
         if not isinstance(found, Match):
             return {**answer, "playbook": None, "steps": []}
         incident = self._imagined(alert, found)
-        steps = []
+        steps: list[dict[str, Any]] = []
         for step in found.playbook.steps:
             prepared = await self._actor.prepare(incident, found.playbook, found.service, step)
             if isinstance(prepared, ev.StepRefused):
                 steps.append({"step": step.name, "action": step.action, "refused": asdict(prepared)})
                 continue
-            guardrails = [{**asdict(one), "word": one.word.value} for one in prepared.answers]
-            plan = {"summary": prepared.plan.summary, "steps": list(prepared.plan.steps), "skip": prepared.plan.skip}
-            steps.append({"step": step.name, "action": step.action, "plan": plan, "guardrails": guardrails})
+            steps.append(
+                {
+                    "step": step.name,
+                    "action": step.action,
+                    "plan": {
+                        "summary": prepared.plan.summary,
+                        "steps": list(prepared.plan.steps),
+                        "skip": prepared.plan.skip,
+                    },
+                    "guardrails": [{**asdict(one), "word": one.word.value} for one in prepared.answers],
+                }
+            )
         return {
             **answer,
             "playbook": found.playbook.name,

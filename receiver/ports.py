@@ -12,9 +12,9 @@ from typing import Any, Protocol, TypeVar
 
 from receiver.core.alert import Alert, Known
 from receiver.core.events import Recorded
-from receiver.core.guardrails import ActionRecord as ActionRecord
+from receiver.core.guardrails import ActionRecord as ActionRecord  # noqa: PLC0414 - a name of the ports, too
 from receiver.core.incident import Incident
-from receiver.core.outbox import OutboxRow as OutboxRow
+from receiver.core.outbox import OutboxRow as OutboxRow  # noqa: PLC0414 - a name of the ports, too
 from receiver.core.playbook import Playbook
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class StoreLocked(Exception):
 
 
 class StoreUnusable(Exception):
-    """The database can't be opened: damaged, of a newer release, not a database, no permission. Its text is for people."""
+    """The database can't be opened: damaged, of a newer release, no database, no permission. Its text is for people."""
 
 
 class InvalidChanges(ValueError):
@@ -229,8 +229,8 @@ class Store(Protocol):
         """Return (incident, target) of wake-ups that are due, earliest first."""
         ...
 
-    async def next_wake(self) -> float | None:
-        """Return when the earliest wake-up is due."""
+    async def next_wake(self, after: float | None = None) -> float | None:
+        """Return when the earliest wake-up is due, or the earliest one later than `after`."""
         ...
 
     async def incident(self, incident_id: str) -> Incident | None:

@@ -71,7 +71,7 @@ class Prometheus:
     def __init__(
         self, url: str, client: httpx.AsyncClient, clock: Clock, external_labels: Sequence[str] | None = None
     ) -> None:
-        self._asker = Asker("Prometheus", url, client, clock, TIMEOUT, MAX_BODY)
+        self._asker = Asker("Prometheus", url, client, clock, TIMEOUT, MAX_BODY, long_as_form=True)
         self._external = frozenset(external_labels) if external_labels is not None else None
 
     async def query(self, expr: str, at: float | None = None) -> Sequence[Sample]:

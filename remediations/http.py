@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal
+import re
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from remediations.health import redact
 from remediations.protocol import (
@@ -26,6 +37,8 @@ from remediations.state import judge, read_instances, revision, serving
 
 MAX_BODY = 65536
 MAX_EXCERPT = 300
+CONNECT_LIMIT = 5.0
+"""Seconds for the connection alone: a failure while connecting is known to have sent nothing."""
 
 _URL = TypeAdapter(HttpUrl)
 _FORBIDDEN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
@@ -66,6 +79,12 @@ class HttpParameters(BaseModel):
     status_not_started: list[int] = Field(
         default=[404], min_length=1, max_length=50, description="Answers of `status_url` that mean it never arrived."
     )
+    token_file: str | None = Field(
+        default=None,
+        max_length=1000,
+        description="A file with a bearer token to send, read at each call: so the token stands neither in the playbook"
+        " nor in what is stored about the step.",
+    )
     time_limit: float = Field(default=10.0, gt=0, le=300, description="Seconds that the answer may take.")
 
     @field_validator("url", "status_url")
@@ -85,10 +104,20 @@ class HttpParameters(BaseModel):
                 raise ValueError(f"the header {name!r} contains a line break")
         return value
 
+    @model_validator(mode="after")
+    def _one_host(self) -> Self:
+        if self.status_url is not None and _origin(self.status_url) != _origin(self.url):
+            raise ValueError("status_url must have the scheme, host and port of url")
+        return self
+
+
+def _origin(value: str) -> str:
+    scheme, _, rest = value.partition("://")
+    return f"{scheme}://{re.split('[/?#]', rest, maxsplit=1)[0]}"
+
 
 def _check_url(value: str) -> None:
-    authority = value.split("://", 1)[-1].split("/", 1)[0].split("?", 1)[0].split("#", 1)[0]
-    if any(sign in authority for sign in "{}$"):
+    if any(sign in _origin(value) for sign in "{}$"):
         raise ValueError("a template may not form scheme, host or port: alerts must not choose where calls go")
     try:
         _URL.validate_python(value)
@@ -144,15 +173,19 @@ class HttpAction:
         url = chosen.status_url.replace("{action_id}", intent.action_id)
         shown = redact(url)
         try:
-            async with asyncio.timeout(chosen.time_limit):
-                answer = await context.http.get(url, headers=chosen.headers, follow_redirects=False)
-        except (TimeoutError, httpx.HTTPError) as error:
+            headers = await _headers(chosen)
+            async with (
+                asyncio.timeout(chosen.time_limit),
+                context.http.stream("GET", url, headers=headers, follow_redirects=False) as answer,
+            ):
+                code = answer.status_code
+        except (TimeoutError, httpx.HTTPError, ActionRefused) as error:
             return Observation(Progress.UNKNOWN, f"{shown} can't be asked: {str(error) or type(error).__name__}")
-        if answer.status_code in chosen.status_done:
-            return Observation(Progress.DONE, f"{shown} answers {answer.status_code}: it was done")
-        if answer.status_code in chosen.status_not_started:
-            return Observation(Progress.NOT_STARTED, f"{shown} answers {answer.status_code}: it never arrived")
-        return Observation(Progress.UNKNOWN, f"{shown} answers {answer.status_code}, which says neither")
+        if code in chosen.status_done:
+            return Observation(Progress.DONE, f"{shown} answers {code}: it was done")
+        if code in chosen.status_not_started:
+            return Observation(Progress.NOT_STARTED, f"{shown} answers {code}: it never arrived")
+        return Observation(Progress.UNKNOWN, f"{shown} answers {code}, which says neither")
 
     async def verify(self, context: Context, intent: Intent) -> Verdict:
         """Judge whether the target's instances serve."""
@@ -169,7 +202,7 @@ async def _send(context: Context, chosen: HttpParameters, action_id: str) -> tup
 
     Raises EngineUnavailable when no connection was made, OutcomeUnknown for everything that went wrong later.
     """
-    headers = {**chosen.headers, chosen.idempotency_header: action_id}
+    headers = {**await _headers(chosen), chosen.idempotency_header: action_id}
     content = chosen.body if isinstance(chosen.body, str) else None
     data = chosen.body if chosen.body is not None and content is None else None
     shown = f"{chosen.method} {redact(chosen.url)}"
@@ -178,7 +211,7 @@ async def _send(context: Context, chosen: HttpParameters, action_id: str) -> tup
             asyncio.timeout(chosen.time_limit),
             context.http.stream(
                 chosen.method, chosen.url, headers=headers, content=content, json=data, follow_redirects=False,
-                timeout=chosen.time_limit,
+                timeout=httpx.Timeout(chosen.time_limit, connect=min(CONNECT_LIMIT, chosen.time_limit / 2)),
             ) as answer,
         ):  # fmt: skip
             return answer.status_code, await _excerpt(answer)
@@ -189,6 +222,16 @@ async def _send(context: Context, chosen: HttpParameters, action_id: str) -> tup
     except (TimeoutError, httpx.HTTPError) as error:
         reason = str(error) or type(error).__name__
         raise OutcomeUnknown(f"{shown} was sent and no whole answer came: {reason}") from error
+
+
+async def _headers(chosen: HttpParameters) -> dict[str, str]:
+    if chosen.token_file is None:
+        return dict(chosen.headers)
+    try:
+        token = (await asyncio.to_thread(Path(chosen.token_file).read_text, encoding="utf-8")).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ActionRefused(f"the token can't be read: {error}") from error
+    return {**chosen.headers, "Authorization": f"Bearer {token}"}
 
 
 async def _excerpt(answer: httpx.Response) -> str:

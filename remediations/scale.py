@@ -45,7 +45,7 @@ class ScaleParameters(BaseModel):
         default=None,
         ge=1,
         le=MAX_REPLICAS,
-        description="How many instances there shall be; within `min_replicas` and `max_replicas`. Scale only ever adds.",
+        description="How many instances there shall be, within `min_replicas` and `max_replicas`. Scale only adds.",
     )
 
     @model_validator(mode="after")
@@ -162,7 +162,7 @@ def _bounds(target: Target) -> tuple[int, int]:
         raise ActionRefused(f"{target.service} has no max_replicas: set it on the service to let it be scaled")
     if target.traffic == "none":
         raise ActionRefused(
-            f"copies of {target.service} would get no traffic: set `traffic: dns` or `proxy` on the service once they do"
+            f"copies of {target.service} would get no traffic; once they do, set `traffic: dns` or `proxy` on it"
         )
     return target.min_replicas or 1, target.max_replicas
 

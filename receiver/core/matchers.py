@@ -123,7 +123,9 @@ def _parse_one(text: str, position: int, end: int) -> tuple[Matcher, int]:
     name = head["plain"] or _unescape(head["quoted"])
     op, position = Op(head["op"]), head.end()
     if quoted := _QUOTED.match(text, position, end):
-        return _at(name, op, _unescape(quoted.group(1)), position + 1, is_as_written="\\" not in quoted.group(1)), quoted.end()
+        return _at(
+            name, op, _unescape(quoted.group(1)), position + 1, is_as_written="\\" not in quoted.group(1)
+        ), quoted.end()
     if position < end and text[position] == '"':
         raise MatcherError("opening quote is never closed", position)
     bare = _BARE.match(text, position, end)

@@ -48,7 +48,7 @@ def rows(
         if repaint and recorded:
             last = recorded[-1]
             key = f"{incident.id}/{last.seq}/{lane}/header"
-            found.append(OutboxRow(lane, "header", key, incident.id, shown.as_json(), last.at))
+            found.append(OutboxRow(lane, "header", key, incident.id, shown.as_json() | {"at": last.at}, last.at))
         for one, payload in told:
             kind = "approval" if isinstance(one.event, ev.ApprovalAsked) else "thread"
             key = f"{incident.id}/{one.seq}/{lane}/{payload['kind']}"

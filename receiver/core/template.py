@@ -71,7 +71,9 @@ def check_url_template(text: str) -> None:
     found = slots(text)
     host = _HOST_ENDS.match(text)
     if found and (host is None or found[0].offset < host.end()):
-        raise TemplateError("a value from an alert may stand in an URL's path or query, never in its host", found[0].offset)
+        raise TemplateError(
+            "a value from an alert may stand in an URL's path or query, never in its host", found[0].offset
+        )
 
 
 def render(text: str, labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:
@@ -84,9 +86,7 @@ def render(text: str, labels: Mapping[str, str], annotations: Mapping[str, str])
     if _URL.match(text.lstrip()):
         check_url_template(text.lstrip())
         escape = url_part
-    shown: list[str] = []
-    for part in _parts(text):
-        shown.append(part if isinstance(part, str) else escape(_value(part, labels, annotations)))
+    shown = (part if isinstance(part, str) else escape(_value(part, labels, annotations)) for part in _parts(text))
     return _bounded("".join(shown))
 
 
@@ -173,7 +173,7 @@ def _slot(text: str, opened: int) -> tuple[str | Slot, int]:
         closed = text.find("}}", opened)
         shown = text[opened : closed + 2 if closed >= 0 else opened + 40][:60]
         why = "is no template" if closed >= 0 else "is never closed"
-        help_text = "write {{ labels.NAME }} or {{ annotations.NAME }}, and {{ \"{{\" }} for two braces"
+        help_text = 'write {{ labels.NAME }} or {{ annotations.NAME }}, and {{ "{{" }} for two braces'
         raise TemplateError(f"{shown} {why}; {help_text}", opened)
     if found["literal"]:
         return "{{", found.end()
@@ -201,7 +201,7 @@ def _query_parts(expr: str) -> Iterator[str | Slot]:
             yield text
             if kind == "quote" and (not quote_mark or quote_mark == text):
                 quote_mark, opened = ("" if quote_mark else text), start
-        if not quote_mark and kind != "space" and kind != "quote":
+        if not quote_mark and kind not in {"space", "quote"}:
             after_regex = kind == "regex"
     if quote_mark:
         raise TemplateError("a quote is never closed", opened)

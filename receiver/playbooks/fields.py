@@ -16,9 +16,12 @@ from receiver.core.matchers import Matcher, MatcherError, parse_matchers
 _LONGEST = 366 * 86_400.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+DURATION_PATTERN = r"^(0|(?=.)([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"
+"""How a duration is written; in the JSON Schema also what tells durations from other texts."""
+
 _DURATION_SCHEMA = {
     "type": "string",
-    "pattern": r"^(0|([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$",
+    "pattern": DURATION_PATTERN,
     "examples": ["10s", "5m", "1h30m"],
 }
 _COMPARISON_SCHEMA = {"type": "string", "pattern": r"^\s*(<=|>=|==|!=|<|>)\s*[-+.0-9eE]+\s*$", "examples": ["< 0.05"]}
@@ -37,7 +40,7 @@ def _wrong(message: str, offset: int = 0) -> PydanticCustomError:
 
 
 def _duration(value: object) -> float:
-    if value == 0 and isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and value == 0:
         return 0.0
     if not isinstance(value, str):
         raise _wrong(f"needs a duration such as 10s, 5m or 1h30m{_unit_hint(value)}")

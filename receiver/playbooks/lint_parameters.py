@@ -17,15 +17,25 @@ from receiver.playbooks.wording import problem_of
 
 # A label value never forms a host, image, name or argv[0] (design: targets), nor which version or how many.
 _FIXED = frozenset(
-    {"argv", "command", "container", "engine", "entrypoint", "executable", "host", "hostname", "image", "method", "name"}
+    {
+        "argv",
+        "command",
+        "container",
+        "engine",
+        "entrypoint",
+        "executable",
+        "host",
+        "hostname",
+        "image",
+        "method",
+        "name",
+    }
     | {"network", "port", "program", "replicas", "runtime", "script", "service", "tag", "target", "to", "version"}
 )
 _URL_FIELD = re.compile(r"(^|_)ur[il]s?$")
 
 
-def lint_parameters(
-    subject: Subject, loc: Loc, label: str, step: StepModel, facts: ActionFacts
-) -> Iterator[Problem]:
+def lint_parameters(subject: Subject, loc: Loc, label: str, step: StepModel, facts: ActionFacts) -> Iterator[Problem]:
     """Yield what is wrong with the parameters of one step."""
     yield from _templates(subject, loc, label)
     try:

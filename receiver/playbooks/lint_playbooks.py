@@ -32,7 +32,9 @@ def _reachable(subject: Subject, index: int, playbook: PlaybookModel) -> Iterato
     if not subject.trusted(*loc):
         return
     if (clash := contradiction(playbook.match)) is not None:
-        yield subject.error(loc, f"playbooks.{playbook.name} can never match: {clash[0]} and {clash[1]} exclude each other")
+        yield subject.error(
+            loc, f"playbooks.{playbook.name} can never match: {clash[0]} and {clash[1]} exclude each other"
+        )
         return
     for earlier_index, earlier in enumerate(subject.file.playbooks[:index]):
         if subject.trusted("playbooks", earlier_index, "match") and implies(earlier.match, playbook.match):
@@ -62,6 +64,6 @@ def _severity(subject: Subject, index: int, playbook: PlaybookModel) -> Iterator
             continue
         before = [n for n, earlier in enumerate(rules[:number]) if implies(earlier.match, rule.match)]
         if any(subject.trusted(*loc[:-2], n, "match") for n in before):
-            yield subject.error(loc, f"playbooks.{playbook.name}: a severity rule above takes everything that this one would")
-
-
+            yield subject.error(
+                loc, f"playbooks.{playbook.name}: a severity rule above takes everything that this one would"
+            )

@@ -42,20 +42,22 @@ def _tls(subject: Subject, name: str, engine: EngineModel) -> Iterator[Problem]:
     for one, other in (("cert", "key"), ("key", "cert")):
         if subject.given(*loc, one) and not subject.given(*loc, other):
             yield subject.error((*loc, one), f"engines.{name}: `{one}` needs `{other}` beside it", key=True)
-    if not any(subject.given(*loc, field) for field in ("ca", "cert", "key")):
-        if urlsplit(engine.url).hostname not in _LOOPBACK:
-            text = f"engines.{name}: tcp:// without TLS gives root on that host to everyone who reaches it; add ca, cert, key"
-            yield subject.warning((*loc, "url"), text)
+    has_tls = any(subject.given(*loc, field) for field in ("ca", "cert", "key"))
+    if not has_tls and urlsplit(engine.url).hostname not in _LOOPBACK:
+        text = f"engines.{name}: tcp:// without TLS makes everyone who reaches it root on that host; add ca, cert, key"
+        yield subject.warning((*loc, "url"), text)
 
 
 def _runtime(subject: Subject, name: str, service: ServiceModel) -> Iterator[Problem]:
     loc = ("services", name)
-    needs, refuses = (("engine", "selector"), ("command",))
-    if service.runtime == "process":
-        needs, refuses = ("command",), ("engine", "selector", "shared_mounts")
+    is_process = service.runtime == "process"
+    needs = ("command",) if is_process else ("engine", "selector")
+    refuses = ("engine", "selector", "shared_mounts") if is_process else ("command",)
     for field in needs:
         if not subject.given(*loc, field):
-            yield subject.error(loc, f"services.{name} lacks `{field}`, which runtime {service.runtime} needs", key=True)
+            yield subject.error(
+                loc, f"services.{name} lacks `{field}`, which runtime {service.runtime} needs", key=True
+            )
     for field in refuses:
         if subject.given(*loc, field):
             text = f"services.{name}: runtime {service.runtime} has no `{field}`; remove it"
@@ -90,6 +92,8 @@ def _selectors(subject: Subject) -> Iterator[Problem]:
         for other, engine, others in known:
             if engine == service.engine and (pairs <= others or others <= pairs):
                 text = f"services.{name}: its selector takes the same containers as that of `{other}`"
-                yield subject.error(("services", name, "selector"), f"{text}; a container belongs to one service", key=True)
+                yield subject.error(
+                    ("services", name, "selector"), f"{text}; a container belongs to one service", key=True
+                )
                 break
         known.append((name, service.engine, pairs))

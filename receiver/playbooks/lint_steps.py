@@ -8,7 +8,7 @@ from receiver.core.durations import format_duration
 from receiver.core.matchers import Op
 from receiver.core.template import TemplateError, query_slots
 from receiver.playbooks.actions import ActionFacts
-from receiver.playbooks.build import build_verification, has_known_good
+from receiver.playbooks.build import build_approval, build_verification, has_known_good
 from receiver.playbooks.lint_parameters import lint_parameters
 from receiver.playbooks.positions import Loc
 from receiver.playbooks.problems import Problem
@@ -32,6 +32,7 @@ def lint_steps(subject: Subject, index: int, playbook: PlaybookModel) -> Iterato
         if step.verify is not None:
             yield from _queries(subject, (*loc, "verify"), step.verify)
         yield from _can_pass(subject, loc, label, step, playbook)
+        yield from _quorum(subject, loc, label, step)
         if subject.trusted(*loc, "action"):
             yield from _action(subject, loc, label, step, services)
 
@@ -65,9 +66,7 @@ def _services(subject: Subject, playbook: PlaybookModel) -> Sequence[str]:
     return found
 
 
-def _action(
-    subject: Subject, loc: Loc, label: str, step: StepModel, services: Sequence[str]
-) -> Iterator[Problem]:
+def _action(subject: Subject, loc: Loc, label: str, step: StepModel, services: Sequence[str]) -> Iterator[Problem]:
     facts = subject.actions.get(step.action)
     if facts is None:
         yield subject.error((*loc, "action"), f"{label}: {_unknown(subject, step.action)}")
@@ -76,14 +75,23 @@ def _action(
         yield subject.warning((*loc, "action"), f"{label}: `{step.action}` changes nothing, so it can repair nothing")
     for field in ("undo", "cleanup_after"):
         if facts.read_only and getattr(step, field):
-            yield subject.error((*loc, field), f"{label}: `{step.action}` changes nothing, so there is nothing to take back")
+            yield subject.error(
+                (*loc, field), f"{label}: `{step.action}` changes nothing, so there is nothing to take back"
+            )
     yield from lint_parameters(subject, loc, label, step, facts)
     yield from _needs(subject, loc, label, facts, services)
 
 
-def _needs(
-    subject: Subject, loc: Loc, label: str, facts: ActionFacts, services: Sequence[str]
-) -> Iterator[Problem]:
+def _quorum(subject: Subject, loc: Loc, label: str, step: StepModel) -> Iterator[Problem]:
+    needed = build_approval(step, subject.file.defaults, subject.actions).approvals
+    if subject.approvers is not None and needed > subject.approvers:
+        people = "nobody may" if subject.approvers == 0 else f"only {subject.approvers} may"
+        at: Loc = (*loc, "approval") if subject.given(*loc, "approval") else (*loc, "action")
+        text = f"{label}: asks for {needed} to approve, but {people} (people.yaml): it will always expire"
+        yield subject.warning(at, text)
+
+
+def _needs(subject: Subject, loc: Loc, label: str, facts: ActionFacts, services: Sequence[str]) -> Iterator[Problem]:
     """An error when no service that the playbook can reach fulfils it; a warning when only some do."""
     file = subject.file
     wants: list[tuple[str, list[str]]] = []
@@ -96,7 +104,8 @@ def _needs(
         bad = [
             name
             for name in services
-            if not has_known_good(file.services[name], file.defaults) and not subject.given("services", name, "known_good")
+            if not has_known_good(file.services[name], file.defaults)
+            and not subject.given("services", name, "known_good")
         ]
         wants.append(("has no `known_good` rule, so that there is nothing to go back to", bad))
     for why, bad in wants:
@@ -134,9 +143,7 @@ def _queries(subject: Subject, loc: Loc, verify: VerifyModel) -> Iterator[Proble
             yield subject.error((*at, "traffic"), text, key=True)
 
 
-def _can_pass(
-    subject: Subject, loc: Loc, label: str, step: StepModel, playbook: PlaybookModel
-) -> Iterator[Problem]:
+def _can_pass(subject: Subject, loc: Loc, label: str, step: StepModel, playbook: PlaybookModel) -> Iterator[Problem]:
     verify = build_verification(step, playbook, subject.file.defaults)
     at: Loc = (*loc, "verify") if step.verify is not None else loc
     needed = verify.initial_delay + (verify.consecutive - 1) * verify.interval

@@ -63,16 +63,19 @@ def check_files(
     paths: Path | Sequence[Path],
     actions: Mapping[str, ActionFacts],
     environment: Mapping[str, str] | None = None,
+    *,
     escalation_paths: int | None = None,
+    approvers: int | None = None,
 ) -> list[Problem]:
     """Return every mistake of files laid over each other, errors and warnings, in the order of their places.
 
     Args:
         paths, actions, environment: as `load_policy`.
         escalation_paths: how many independent ways there are to reach a person; None: not known here.
+        approvers: how many people may approve; None: not known here.
     """
     paths = [paths] if isinstance(paths, Path) else list(paths)
-    _, node, problems = _examine(paths, actions, environment or {})
+    _, node, problems = _examine(paths, actions, environment or {}, approvers)
     if node is not None and escalation_paths is not None and escalation_paths < _MIN_ESCALATION_PATHS:
         problems.append(_few_paths(node, escalation_paths))
     return in_order(problems, [str(path) for path in paths])
@@ -84,7 +87,10 @@ def engine_variable(name: str) -> str:
 
 
 def _examine(
-    paths: Sequence[Path], actions: Mapping[str, ActionFacts], environment: Mapping[str, str]
+    paths: Sequence[Path],
+    actions: Mapping[str, ActionFacts],
+    environment: Mapping[str, str],
+    approvers: int | None = None,
 ) -> tuple[FileModel | None, Node | None, list[Problem]]:
     problems: list[Problem] = []
     merged: Node | None = None
@@ -101,7 +107,7 @@ def _examine(
     validated = validate(FileModel, merged, _STAND_INS)
     problems += validated.problems
     if validated.model is not None:
-        subject = Subject(validated.model, validated.node, actions)
+        subject = Subject(validated.model, validated.node, actions, approvers)
         problems += _lint(subject, environment)
     return validated.model, merged, in_order(problems, [str(path) for path in paths])
 
@@ -124,7 +130,9 @@ def _engine_urls(subject: Subject, environment: Mapping[str, str]) -> list[Probl
             if url := environment.get(variable):
                 check_url(url, ("unix", "tcp"))
         except PydanticCustomError as error:
-            problems.append(subject.error(("engines", name, "url"), f"environment variable {variable}: {error.message()}"))
+            problems.append(
+                subject.error(("engines", name, "url"), f"environment variable {variable}: {error.message()}")
+            )
     return problems
 
 

@@ -66,7 +66,8 @@ class KnownGoodModel(Model):
         None, description="A version is known to be good after it ran this long, healthy and without an incident (30m)."
     )
     recent: Duration | None = Field(
-        None, description="Only a version that came within this time is rolled back; an older one isn't the cause (24h)."
+        None,
+        description="Only a version that came within this time is rolled back; an older one isn't the cause (24h).",
     )
 
 
@@ -108,7 +109,9 @@ class QueryModel(Model):
     success: Comparison = Field(description="What every sample must fulfil, for example `< 0.05`.")
     failure: Comparison | None = Field(None, description="What fails the verification at once.")
     traffic: Text | None = Field(None, description="An expression for the number of requests within `$window`.")
-    min_traffic: float = Field(0.0, ge=0, allow_inf_nan=False, description="Fewer requests than this prove nothing: inconclusive.")
+    min_traffic: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="Fewer requests than this prove nothing: inconclusive."
+    )
     unit: Annotated[str, Field(max_length=20)] = Field("", description="Printed behind the figures.")
 
 
@@ -140,7 +143,6 @@ class ApprovalModel(Model):
     reason_required: bool = Field(False, description="Whether an approval needs a reason; a denial always does.")
 
 
-
 Approval = Annotated[ApprovalModel, BeforeValidator(_approval, json_schema_input_type=Literal["none"] | ApprovalModel)]
 """`none`, or an approval policy."""
 
@@ -168,7 +170,9 @@ class StepModel(Model):
     """One rung of the ladder."""
 
     name: Name = Field(description="Unique within the playbook.")
-    action: Name = Field(description="What to do: `restart`, `scale`, `rollback`, `diagnose`, `http`, or an installed one.")
+    action: Name = Field(
+        description="What to do: `restart`, `scale`, `rollback`, `diagnose`, `http`, or an installed one."
+    )
     parameters: dict[Word, Any] = Field(
         {}, description="For the action; texts may hold `{{ labels.NAME }}` and `{{ annotations.NAME }}`."
     )
@@ -223,9 +227,13 @@ class PlaybookModel(Model):
     ] = Field(description="One of P1 to P4, or a default with rules by labels.")
     target: TargetModel | None = Field(None, description="Where the alert names its service (`service`, else `job`).")
     diagnose: bool | None = Field(None, description="Collect findings before the first step (true).")
-    steps: list[StepModel] = Field([], max_length=10, description="The ladder; empty: people are told, nothing is done.")
+    steps: list[StepModel] = Field(
+        [], max_length=10, description="The ladder; empty: people are told, nothing is done."
+    )
     verify: VerifyModel | None = Field(None, description="For all steps; given fields replace those of `defaults`.")
-    guardrails: GuardrailsModel | None = Field(None, description="Its limits; given fields replace those of `defaults`.")
+    guardrails: GuardrailsModel | None = Field(
+        None, description="Its limits; given fields replace those of `defaults`."
+    )
     settle: Duration | None = Field(None, description="Time between the first alert and the first change (10s).")
     hold: Duration | None = Field(None, description="How long healthy must hold before the incident is resolved (30s).")
     resolve_within: PositiveDuration | None = Field(

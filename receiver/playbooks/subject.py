@@ -19,11 +19,13 @@ class Subject:
         file: the models, without what was wrong.
         node: the tree that they were made of; paths into it are paths into the models.
         actions: the known actions, by name.
+        approvers: how many people may approve; None: not known here.
     """
 
     file: FileModel
     node: Node
     actions: Mapping[str, ActionFacts]
+    approvers: int | None = None
 
     def given(self, *loc: str | int) -> bool:
         """Whether the file says something there, right or wrong."""

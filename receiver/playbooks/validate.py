@@ -12,8 +12,21 @@ from typing import Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from receiver.playbooks.positions import Loc, MapNode, Node, ScalarNode, StandIn, cut, find, key_place, path_text
-from receiver.playbooks.positions import place_of, plain, put, walk
+from receiver.playbooks.positions import (
+    Loc,
+    MapNode,
+    Node,
+    ScalarNode,
+    StandIn,
+    cut,
+    find,
+    key_place,
+    path_text,
+    place_of,
+    plain,
+    put,
+    walk,
+)
 from receiver.playbooks.problems import Problem
 from receiver.playbooks.wording import problem_of
 
@@ -84,12 +97,12 @@ def _repair(node: Node, details: Iterable[ErrorDetails], stand_ins: Mapping[str,
         loc = loc_of(detail)
         last = loc[-1] if loc else None
         holder = find(node, loc[:-1])
-        if isinstance(last, str) and last in stand_ins and detail["type"] != "extra_forbidden":
-            if isinstance(holder, MapNode) and not isinstance(holder.entries.get(last), StandIn):
-                # Its place makes a stand-in name unique.
-                text = stand_ins[last].format(line=holder.place.line, column=holder.place.column)
-                node = put(node, loc, StandIn(place_of(node, loc), text))
-                continue
+        replaceable = isinstance(last, str) and last in stand_ins and detail["type"] != "extra_forbidden"
+        if replaceable and isinstance(holder, MapNode) and not isinstance(holder.entries.get(str(last)), StandIn):
+            # Its place makes a stand-in name unique.
+            text = stand_ins[str(last)].format(line=holder.place.line, column=holder.place.column)
+            node = put(node, loc, StandIn(place_of(node, loc), text))
+            continue
         while loc and find(node, loc) is None:
             loc = loc[:-1]
         cuts.append(loc)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from receiver.playbooks.positions import ListNode, Loc, MapNode, Node, ScalarNode, find, key_place, path_text, place_of
+from receiver.playbooks.positions import ListNode, Loc, Node, ScalarNode, find, key_place, path_text, place_of
 from receiver.playbooks.problems import Place, Problem
 
 _WANTED = {

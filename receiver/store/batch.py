@@ -138,6 +138,11 @@ class Batch:
                 raise InvalidChanges(f"{name}: an incident keeps its target {kept.state.target}")
         _check_order(changes.events, {name: states[name].seq - count for name, count in added.items()})
         self._check_open(states)
+        self._check_named(unit, changes, states)
+        return states
+
+    def _check_named(self, unit: Unit, changes: Changes, states: Mapping[str, Incident]) -> None:
+        seen = self.seen
         for name in changes.wake:
             if name not in states and name not in seen.incidents:
                 raise InvalidChanges(f"a wake-up of {name}, which the unit did not name")
@@ -150,7 +155,6 @@ class Batch:
         for repeat in changes.repeats:
             if repeat.fingerprint not in seen.alerts:
                 raise InvalidChanges(f"a repeat of alert {repeat.fingerprint}, which is not stored")
-        return states
 
     def _check_open(self, states: Mapping[str, Incident]) -> None:
         opened: dict[str, str] = {}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any, TypeAlias, get_origin
 
 import msgspec
@@ -73,9 +72,13 @@ def decode(raw: bytes) -> Any:
     return msgspec.json.decode(raw)
 
 
-@cache
 def _decoder(wanted: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(wanted, dec_hook=_decode_special)
+
+
+_incident = _decoder(Incident)
+_playbook = _decoder(Playbook)
+_events = {name: _decoder(kind) for name, kind in BY_NAME.items()}
 
 
 def encode_event(event: Event) -> tuple[str, int, bytes]:
@@ -96,7 +99,7 @@ def decode_event(name: str, version: int, stored: bytes) -> Event:
     raw = unpack(stored)
     if version < VERSIONS[kind]:
         raw = _encoder.encode(upcast(decode(raw), name, version, VERSIONS[kind]))
-    event: Event = _decoder(kind).decode(raw)
+    event: Event = _events[name].decode(raw)
     return event
 
 
@@ -127,7 +130,7 @@ def encode_incident(incident: Incident) -> bytes:
 
 def decode_incident(stored: bytes) -> Incident:
     """Return a stored incident's state."""
-    incident: Incident = _decoder(Incident).decode(unpack(stored))
+    incident: Incident = _incident.decode(unpack(stored))
     return incident
 
 
@@ -138,12 +141,14 @@ def encode_playbook(playbook: Playbook) -> bytes:
 
 def decode_playbook(stored: bytes) -> Playbook:
     """Return a stored playbook version, its expressions compiled."""
-    playbook: Playbook = _decoder(Playbook).decode(unpack(stored))
+    playbook: Playbook = _playbook.decode(unpack(stored))
     return playbook
 
 
 AlertText: TypeAlias = tuple[dict[str, str], dict[str, str], int, str, str | None, str | None]
 """What is known of an alert beside its columns: labels, annotations, ends_at, generator_url, playbook, reason."""
+
+_block = _decoder(list[AlertText])
 
 
 def encode_alert(row: AlertRow) -> bytes:
@@ -161,7 +166,7 @@ def encode_block(texts: list[bytes]) -> bytes:
 
 def decode_block(stored: bytes) -> list[AlertText]:
     """Return the texts of a block."""
-    texts: list[AlertText] = _decoder(list[AlertText]).decode(zlib.decompress(stored))
+    texts: list[AlertText] = _block.decode(zlib.decompress(stored))
     return texts
 
 

@@ -39,9 +39,11 @@ def due(connection: sqlite3.Connection, now: float, limit: int) -> list[tuple[st
     ).fetchall()
 
 
-def next_wake(connection: sqlite3.Connection) -> float | None:
-    """Return when the earliest wake-up is due."""
-    row = connection.execute("SELECT min(wake_at) FROM incidents WHERE wake_at IS NOT NULL").fetchone()
+def next_wake(connection: sqlite3.Connection, after: float | None) -> float | None:
+    """Return when the earliest wake-up is due, or the earliest one later than `after`."""
+    row = connection.execute(
+        "SELECT min(wake_at) FROM incidents WHERE wake_at > ?", (float("-inf") if after is None else after,)
+    ).fetchone()
     at: float | None = row[0]
     return at
 
@@ -104,7 +106,7 @@ def alerts(connection: sqlite3.Connection, incident_id: str, limit: int) -> list
     found: list[tuple[Any, ...]] = []
     for status in (1, 0):
         found += connection.execute(
-            f"{_ALERTS} WHERE a.status = ? AND a.incident = (SELECT n FROM incidents WHERE id = ?) ORDER BY a.n LIMIT ?",
+            f"{_ALERTS} WHERE a.status = ? AND i.id = ? ORDER BY a.n LIMIT ?",
             (status, incident_id, limit - len(found)),
         )
     return _alert_rows(connection, found)
@@ -182,7 +184,10 @@ def actions(connection: sqlite3.Connection, since: float) -> list[ActionRecord]:
         """,
         (since,),
     )
-    return [ActionRecord(*row[:7], ok=None if row[7] is None else bool(row[7])) for row in found]
+    return [
+        ActionRecord(target, playbook, name, step, kind, started_at, ended_at, None if ok is None else bool(ok))
+        for target, playbook, name, step, kind, started_at, ended_at, ok in found
+    ]
 
 
 def get(connection: sqlite3.Connection, key: str) -> Any:

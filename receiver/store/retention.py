@@ -104,7 +104,8 @@ def _unmatched(connection: sqlite3.Connection, cache: Cache, *, before: float, m
     """Delete alerts that nobody took and that ended; one that still fires is never forgotten."""
     (rows,) = connection.execute("SELECT count(*) FROM alerts WHERE status = 0 AND incident IS NULL").fetchone()
     found = connection.execute(
-        "SELECT n, fingerprint FROM alerts WHERE status = 0 AND incident IS NULL AND (seen_at < ? OR ?) ORDER BY n LIMIT ?",
+        "SELECT n, fingerprint FROM alerts WHERE status = 0 AND incident IS NULL AND (seen_at < ? OR ?)"
+        " ORDER BY n LIMIT ?",
         (before, rows > most, _PIECE if rows <= most else min(_PIECE, rows - most)),
     ).fetchall()
     return _forget_alerts(connection, cache, found)
@@ -149,7 +150,8 @@ def _incidents(connection: sqlite3.Connection, cache: Cache, *, before: float, m
 
 def _actions(connection: sqlite3.Connection, _cache: Cache, *, before: float) -> int:
     return connection.execute(
-        "DELETE FROM actions WHERE id IN (SELECT id FROM actions WHERE started_at < ? AND ended_at IS NOT NULL LIMIT ?)",
+        "DELETE FROM actions WHERE id IN"
+        " (SELECT id FROM actions WHERE started_at < ? AND ended_at IS NOT NULL LIMIT ?)",
         (before, _PIECE),
     ).rowcount
 

@@ -112,7 +112,6 @@ def _upgrade(connection: sqlite3.Connection) -> None:
         with engine.connect() as wrapped:
             config.attributes["connection"] = wrapped
             upgrade(config, "head")
-            connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

@@ -80,9 +80,9 @@ class SqliteReader:
         """Return (incident, target) of wake-ups that are due, earliest first."""
         return await self._read(reads.due, now, limit)
 
-    async def next_wake(self) -> float | None:
-        """Return when the earliest wake-up is due."""
-        return await self._read(reads.next_wake)
+    async def next_wake(self, after: float | None = None) -> float | None:
+        """Return when the earliest wake-up is due, or the earliest one later than `after`."""
+        return await self._read(reads.next_wake, after)
 
     async def incident(self, incident_id: str) -> Incident | None:
         """Return one incident."""
@@ -246,9 +246,8 @@ class SqliteStore(SqliteReader):
 
     # --- receiver.store.writer.Watch, on the writer's thread ---------------------------------------------------------
 
-    def refusal(self, connection: sqlite3.Connection, unit: Unit) -> StoreFull | None:
+    def refusal(self, unit: Unit) -> StoreFull | None:
         """Return why there is no room for the unit, None when there is."""
-        del connection
         return self._gauge.refusal(grows=unit.body is not None)
 
     def committed(self, connection: sqlite3.Connection, batch: Batch | None) -> None:

@@ -12,6 +12,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
@@ -56,7 +57,7 @@ class _Job:
 class Watch(Protocol):
     """Is told of each commit; may refuse what would grow the database."""
 
-    def refusal(self, connection: sqlite3.Connection, unit: Unit) -> StoreFull | None:
+    def refusal(self, unit: Unit) -> StoreFull | None:
         """Return why there is no room for the unit, None when there is."""
         ...
 
@@ -177,7 +178,9 @@ class Writer:
             if connection is None:
                 connection = self._connection = self._connect()
                 self._numbers = _numbers(connection)
-            batch = self._together(connection, jobs) or self._apart(connection, jobs)
+            batch = self._together(connection, jobs)
+            if batch is None:
+                self._apart(connection, jobs)
             self._watch.committed(connection, batch)
         except (sqlite3.Error, StoreUnavailable) as error:
             self._give_up(jobs, error)
@@ -189,7 +192,7 @@ class Writer:
         taken = 0
         for job in jobs:
             if job.unit is not None:
-                taken += _decide(batch, job, self._watch.refusal(connection, job.unit))
+                taken += self._decide(batch, job, job.unit)
         if not taken and len(units) == len(jobs):
             return batch
         connection.execute("BEGIN IMMEDIATE")
@@ -225,12 +228,26 @@ class Writer:
     def _alone(self, connection: sqlite3.Connection, job: _Job) -> None:
         if job.direct is not None:
             job.result = job.direct(connection, self._cache)
-            return
-        assert job.unit is not None
-        batch = Batch(load(connection, self._cache, [job.unit]), replace(self._numbers))
-        if _decide(batch, job, self._watch.refusal(connection, job.unit)):
-            write(connection, batch, self._cache)
-            self._keep(batch)
+        if job.unit is not None:
+            batch = Batch(load(connection, self._cache, [job.unit]), replace(self._numbers))
+            if self._decide(batch, job, job.unit):
+                write(connection, batch, self._cache)
+                self._keep(batch)
+
+    def _decide(self, batch: Batch, job: _Job, unit: Unit) -> bool:
+        """Let a unit decide; return whether its changes were taken."""
+        refusal = self._watch.refusal(unit)
+        if refusal is not None:
+            job.error = refusal
+            return False
+        try:
+            changes = unit.decide(batch.view(unit))
+            batch.add(unit, changes)
+        except Exception as error:  # noqa: BLE001 - a unit may fail in any way; its caller gets the very exception
+            job.error = error
+            return False
+        job.result = changes
+        return True
 
     def _keep(self, batch: Batch) -> None:
         remember(batch, self._cache)
@@ -248,11 +265,9 @@ class Writer:
             job.error = _unavailable(error)
         self._cache.clear()
         if self._connection is not None:
-            try:
+            # It is dropped either way; what it held was never promised to anybody.
+            with suppress(sqlite3.Error):
                 self._connection.close()
-            except sqlite3.Error:
-                # It is dropped either way; what it held was never promised to anybody.
-                pass
             self._connection = None
 
     def _resolve(self, jobs: list[_Job]) -> None:
@@ -276,22 +291,6 @@ class Writer:
                 job.future.set_result(job.result)
             else:
                 job.future.set_exception(job.error)
-
-
-def _decide(batch: Batch, job: _Job, refusal: StoreFull | None) -> bool:
-    """Let a unit decide; return whether its changes were taken."""
-    assert job.unit is not None
-    if refusal is not None:
-        job.error = refusal
-        return False
-    try:
-        changes = job.unit.decide(batch.view(job.unit))
-        batch.add(job.unit, changes)
-    except Exception as error:  # noqa: BLE001 - a unit may fail in any way; its caller gets the very exception
-        job.error = error
-        return False
-    job.result = changes
-    return True
 
 
 def _numbers(connection: sqlite3.Connection) -> Numbers:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from receiver.people import People, Person, Role
 from receiver.settings import Settings
 from receiver.settings_values import is_loopback
-from receiver.web.ports import People, Person
 from receiver.web.problems import Problem
 
 CHALLENGE: Final = (b"www-authenticate", b'Bearer realm="remediator"')
@@ -117,10 +117,9 @@ class BrowserGuard:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks; `person` is None for a reader without a name on loopback."""
+    """Who asks, by the id that stands in timelines."""
 
-    name: str
-    person: Person | None
+    id: str
 
 
 class ApiAuth:
@@ -141,45 +140,45 @@ class ApiAuth:
         """
         token = bearer(authorization)
         if token is None or not _among(token, self._metrics):
-            self.check(people, "read", authorization, host, origin)
+            self.check(people, Role.VIEWER, authorization, host, origin)
 
     def check(
-        self, people: People, right: str, authorization: bytes | None, host: bytes | None, origin: bytes | None
+        self, people: People, role: Role, authorization: bytes | None, host: bytes | None, origin: bytes | None
     ) -> Caller:
         """Return who asks, when they may.
 
         Args:
-            right: `read`, `approve`, `control` or `admin`.
+            role: that is needed for it.
 
         Raises:
-            Problem: no or an unknown token (401), or the right is missing (403).
+            Problem: no or an unknown token (401), or the role is missing (403).
         """
         if authorization is not None:
             person = self._person(people, authorization)
-            if not person.may(right):
-                raise Problem(403, f"{person.name} may not do this: people.yaml gives them no right to {right}.")
-            return Caller(person.name, person)
+            if not person.may(role):
+                raise Problem(403, f"{person.name} may not do this: it needs the role {role} in people.yaml.")
+            return Caller(person.id)
         if not self._local:
             raise Problem(401, "A person's token is needed: Authorization: Bearer ...", headers=[CHALLENGE])
         self._guard.check(host, origin)
-        if right == "read":
-            return Caller(LOCAL, None)
-        if len(people):
+        if role is Role.VIEWER:
+            return Caller(LOCAL)
+        if people.by_id:
             raise Problem(401, "This needs a person's token, also on this machine.", headers=[CHALLENGE])
-        if right == "approve":
+        if role is Role.APPROVER:
             detail = (
                 "Nobody can approve yet: people.yaml names nobody. "
                 "Make a token and an entry with `remediator token NAME`, then reload."
             )
             raise Problem(403, detail)
-        return Caller(LOCAL, None)
+        return Caller(LOCAL)
 
     def _person(self, people: People, authorization: bytes) -> Person:
         token = bearer(authorization)
         person = None
         if token is not None:
             try:
-                person = people.by_token(token.decode("ascii"))
+                person = people.authenticate(token.decode("ascii"))
             except UnicodeDecodeError:
                 person = None
         if person is None:

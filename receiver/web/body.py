@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from receiver.settings_values import size_text
-from receiver.web.problems import CLOSE, Problem, Receive
+from receiver.web.problems import CLOSE, Headers, Message, Problem, Receive
 
 
 class Disconnected(Exception):
@@ -27,17 +27,15 @@ def declared_length(value: bytes | None, limit: int) -> int | None:
         raise Problem(400, "Content-Length is not a number of bytes", headers=[CLOSE])
     length = int(value)
     if length > limit:
-        raise too_large(limit)
+        # The server reads and drops what follows, so that the answer reaches a client that still sends; to a point.
+        raise too_large(limit, headers=[CLOSE] if length > 2 * limit else [])
     return length
 
 
-def too_large(limit: int) -> Problem:
+def too_large(limit: int, headers: Headers = (CLOSE,)) -> Problem:
     """Return the answer to a body over the limit."""
-    return Problem(
-        413,
-        f"The body is larger than {size_text(limit)}. Raise REMEDIATOR_MAX_BODY, or group by fewer alerts.",
-        headers=[CLOSE],
-    )
+    detail = f"The body is larger than {size_text(limit)}. Raise REMEDIATOR_MAX_BODY, or group by fewer alerts."
+    return Problem(413, detail, headers=headers)
 
 
 async def read_body(receive: Receive, limit: int, timeout: float) -> bytes:
@@ -64,11 +62,11 @@ async def read_body(receive: Receive, limit: int, timeout: float) -> bytes:
         raise Problem(408, f"The body did not arrive within {timeout:g} seconds.", headers=[CLOSE]) from None
 
 
-async def _read_rest(message: object, receive: Receive, limit: int) -> bytes:
+async def _read_rest(first: Message, receive: Receive, limit: int) -> bytes:
     chunks = bytearray()
-    current = message
+    current = first
     while True:
-        if not isinstance(current, dict) or current["type"] == "http.disconnect":
+        if current["type"] == "http.disconnect":
             raise Disconnected
         chunks += current.get("body", b"")
         if len(chunks) > limit:
@@ -82,18 +80,12 @@ class LargeBodies:
     """Lets large bodies in one after the other, so that many at once can't fill the memory.
 
     Args:
-        from_size: bytes from which a body is large; a chunked one is, as its size isn't known.
         timeout: seconds that one waits for its turn.
     """
 
-    def __init__(self, from_size: int, timeout: float) -> None:
-        self.from_size = from_size
+    def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._turn = asyncio.Lock()
-
-    def applies(self, length: int | None) -> bool:
-        """Whether a body of this declared length has to wait for its turn."""
-        return length is None or length >= self.from_size
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:

@@ -7,18 +7,18 @@ a GET and take its 200 for a delivery.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 import structlog
 
+from receiver.metrics import RECEIVED
 from receiver.ports import Body, Quarantined, StoreUnavailable
 from receiver.web.auth import WebhookAuth
 from receiver.web.body import Disconnected, LargeBodies, declared_length, read_body
-from receiver.web.parsing import MAX_QUARANTINED, Delivery, parse, slices
-from receiver.web.ports import Parts, Received
-from receiver.web.problems import CLOSE, Headers, Problem, Receive, Scope, Send
+from receiver.web.parsing import MAX_QUARANTINED, Delivery, open_envelope, parse, read_slice
+from receiver.web.ports import Parts
+from receiver.web.problems import Problem, Receive, Scope, Send, respond
 
 PATH: Final = "/webhooks/alertmanager"
 LARGE: Final = 512 * 1024
@@ -27,8 +27,11 @@ LARGE: Final = 512 * 1024
 SLICE: Final = 250
 """Alerts of a slice; decoding and storing one takes some 10 ms."""
 
+TOLD: Final = 20
+"""Bad alerts that the answer names; all that are kept can be asked for."""
+
 RETRY_AFTER: Final = (b"retry-after", b"5")
-_JSON: Final = (b"content-type", b"application/json")
+_JSON: Final = b"application/json"
 _encode = msgspec.json.Encoder().encode
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -37,34 +40,151 @@ class Ingest:
     """The webhook's ASGI application."""
 
     def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._engine = parts.engine
-        self._clock = parts.clock
-        self._metrics = parts.metrics
-        self._truncated = parts.truncated
+        self._monotonic = parts.clock.monotonic
         self._limit = parts.settings.max_body
         self._timeout = parts.settings.body_timeout
         self._auth = WebhookAuth(parts.settings)
-        self._large = LargeBodies(LARGE, parts.settings.body_timeout)
+        self._large = LargeBodies(parts.settings.body_timeout)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        began = self._clock.monotonic()
+        began = self._monotonic()
+        status = 500
         size = 0
         try:
-            headers = _wanted(scope)
-            length = declared_length(headers.get(b"content-length"), self._limit)
-            if self._large.applies(length):
+            length = self._admit(scope)
+            if length is None or length >= LARGE:
                 async with self._large.turn():
-                    size, answer = await self._take_large(scope, receive)
+                    body = await read_body(receive, self._limit, self._timeout)
+                    size = len(body)
+                    result = await self._take_large(scope, body)
             else:
                 body = await read_body(receive, self._limit, self._timeout)
-                size, answer = len(body), await self._take(scope, body)
-            await _accept(send, answer)
+                size = len(body)
+                result = await self._take(scope, body)
             status = 200
+            await respond(send, 200, _encode(result), _JSON)
         except Problem as problem:
             status = problem.status
-            await problem.send(send)
             _log.warning("webhook refused", status=status, reason=problem.detail, errors=problem.errors[:3])
+            await problem.send(send)
+        except StoreUnavailable as error:
+            status = 503
+            _log.error("webhook not stored", reason=str(error))
+            detail = f"Nothing is lost if this is sent again: the alerts could not be made durable ({error})."
+            await Problem(503, detail, headers=[RETRY_AFTER]).send(send)
         except Disconnected:
             status = 499
-        self._metrics.webhook(status, self._clock.monotonic() - began, size)
+        finally:
+            self._parts.metrics.webhook(status, self._monotonic() - began, size)
+
+    def _admit(self, scope: Scope) -> int | None:
+        """Judge a request by its head; returns the declared length of its body.
+
+        Raises:
+            Problem: it is refused.
+        """
+        authorization = host = origin = declared = encoding = None
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                authorization = value
+            elif name == b"content-length":
+                declared = value
+            elif name == b"host":
+                host = value
+            elif name == b"origin":
+                origin = value
+            elif name == b"content-encoding":
+                encoding = value
+        if scope["method"] != "POST":
+            raise Problem(405, "Webhooks are posted here.", headers=[(b"allow", b"POST")])
+        self._auth.check(authorization, host, origin)
+        if encoding is not None and encoding.lower() != b"identity":
+            raise Problem(415, "The body is compressed; send it as it is, as Alertmanager does.")
+        if (reason := self._parts.health.reason) is not None:
+            raise Problem(503, f"Not ready: {reason}.", headers=[RETRY_AFTER])
+        return declared_length(declared, self._limit)
+
+    async def _take(self, scope: Scope, body: bytes) -> dict[str, Any]:
+        now = self._parts.clock.now()
+        delivery = parse(body, now)
+        kept = Body(now, body, len(delivery.alerts) + len(delivery.bad), _sender(scope))
+        total = _Total()
+        await self._store(delivery, kept, total)
+        return self._result(total)
+
+    async def _take_large(self, scope: Scope, body: bytes) -> dict[str, Any]:
+        """Take a large body in slices; others get their turn between them.
+
+        Each slice is durable before the next is read. When one fails, Alertmanager sends all of it again, and what is
+        stored already is a repeat.
+        """
+        now = self._parts.clock.now()
+        envelope = open_envelope(body)
+        kept: Body | None = Body(now, body, len(envelope.alerts), _sender(scope))
+        total = _Total()
+        for start in range(0, max(len(envelope.alerts), 1), SLICE):
+            found = read_slice(envelope.alerts[start : start + SLICE], start, now)
+            truncated = envelope.truncated_alerts if start == 0 else 0
+            await self._store(Delivery(found.alerts, found.bad, truncated), kept, total)
+            kept = None
+            await asyncio.sleep(0)
+        return self._result(total)
+
+    async def _store(self, delivery: Delivery, body: Body | None, total: _Total) -> None:
+        bad = delivery.bad
+        room = max(0, MAX_QUARANTINED - len(total.bad))
+        received = await self._engine.ingest(delivery.alerts, body=body, quarantined=bad[:room])
+        figures = (
+            received.new,
+            received.repeats,
+            received.resolved,
+            received.refired,
+            received.stale,
+            received.unmatched,
+        )
+        self._parts.metrics.received(figures, len(bad))
+        if delivery.truncated:
+            self._parts.truncated()
+        total.add(delivery, figures)
+
+    def _result(self, total: _Total) -> dict[str, Any]:
+        """Return what the sender is told.
+
+        Raises:
+            Problem: not one alert could be used (422).
+        """
+        if not total.quarantined:
+            return {"alerts": total.alerts, **total.figures}
+        told = [{"where": one.where, "message": one.message} for one in total.bad[:TOLD]]
+        _log.warning("alerts quarantined", quarantined=total.quarantined, good=total.alerts, errors=told[:3])
+        if not total.alerts:
+            detail = f"None of the {total.quarantined} alerts could be read; they are kept at /api/v1/quarantine."
+            raise Problem(422, detail, errors=told)
+        return {"alerts": total.alerts, **total.figures, "quarantined": total.quarantined, "errors": told}
+
+
+class _Total:
+    """What became of the alerts of one request."""
+
+    __slots__ = ("alerts", "bad", "figures", "quarantined")
+
+    def __init__(self) -> None:
+        self.alerts = 0
+        self.quarantined = 0
+        self.bad: list[Quarantined] = []
+        self.figures = dict.fromkeys(RECEIVED[:-1], 0)
+
+    def add(self, delivery: Delivery, figures: tuple[int, ...]) -> None:
+        self.alerts += len(delivery.alerts)
+        self.quarantined += len(delivery.bad)
+        self.bad.extend(delivery.bad[: MAX_QUARANTINED - len(self.bad)])
+        for name, number in zip(self.figures, figures, strict=True):
+            self.figures[name] += number
+
+
+def _sender(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""

@@ -7,7 +7,7 @@ quarantined and the good ones of its group are kept. Large bodies are decoded in
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Final, Literal
@@ -113,18 +113,6 @@ def parse(body: bytes, now: float) -> Delivery:
     return Delivery(found.alerts, found.bad, envelope.truncated_alerts)
 
 
-def slices(body: bytes, now: float, size: int) -> Iterator[Delivery]:
-    """Read a large body slice by slice; only the first tells of truncation.
-
-    Raises:
-        Problem: as `parse` does.
-    """
-    envelope = open_envelope(body)
-    for start in range(0, max(len(envelope.alerts), 1), size):
-        found = read_slice(envelope.alerts[start : start + size], start, now)
-        yield Delivery(found.alerts, found.bad, envelope.truncated_alerts if start == 0 else 0)
-
-
 def open_envelope(body: bytes) -> _Envelope:
     """Read everything but the alerts themselves.
 
@@ -132,20 +120,15 @@ def open_envelope(body: bytes) -> _Envelope:
         Problem: it is no JSON (400), or not Alertmanager's webhook version 4 (422).
     """
     try:
-        version = _decode_version(body).version
-        if version != VERSION:
-            raise _unreadable(
-                422, f'This is version "{version[:20]}"; only version "4" of the webhook is understood.', "$.version"
-            )
         envelope = _decode_envelope(body)
     except msgspec.ValidationError as error:
-        message, where = _place(str(error))
-        detail = "This is not Alertmanager's webhook (version 4). Does its `webhook_configs` point here?"
-        raise _unreadable(422, detail, f"${where}", message) from None
+        raise _not_ours(body, error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _unreadable(400, f"The body is not JSON: {str(error)[:300]}.", "$") from None
     except RecursionError:
         raise _unreadable(400, "The body is nested too deeply.", "$") from None
+    if envelope.version != VERSION:
+        raise _other_version(envelope.version)
     if len(envelope.alerts) > MAX_ALERTS:
         detail = f"The body holds {len(envelope.alerts)} alerts; at most {MAX_ALERTS} are taken. Set `max_alerts`."
         raise _unreadable(413, detail, "$.alerts")
@@ -204,6 +187,24 @@ def _place(message: str) -> tuple[str, str]:
 
 def _text(raw: msgspec.Raw) -> str:
     return bytes(raw)[:MAX_RAW].decode("utf-8", "replace")
+
+
+def _not_ours(body: bytes, error: msgspec.ValidationError) -> Problem:
+    """Say what a JSON body is instead; another version explains every other difference."""
+    try:
+        version = _decode_version(body).version
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        version = VERSION
+    if version != VERSION:
+        return _other_version(version)
+    message, where = _place(str(error))
+    detail = "This is not Alertmanager's webhook (version 4). Does its `webhook_configs` point here?"
+    return _unreadable(422, detail, f"${where}", message)
+
+
+def _other_version(version: str) -> Problem:
+    detail = f'This is version "{version[:20]}" of the webhook; only version "4" is understood.'
+    return _unreadable(422, detail, "$.version")
 
 
 def _unreadable(status: int, detail: str, where: str, message: str | None = None) -> Problem:

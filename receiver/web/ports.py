@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from receiver.core.alert import Alert
 from receiver.metrics import Metrics
+from receiver.people import People
 from receiver.ports import Body, Clock, Quarantined, Store
 from receiver.settings import Settings
 from receiver.web.health import Health
@@ -117,31 +118,6 @@ class Operations(Protocol):
         ...
 
 
-class Person(Protocol):
-    """Somebody of people.yaml."""
-
-    @property
-    def name(self) -> str:
-        """Who; as it stands in timelines."""
-        ...
-
-    def may(self, right: str) -> bool:
-        """Whether they hold a right: `read`, `approve`, `control` or `admin`."""
-        ...
-
-
-class People(Protocol):
-    """Everybody of people.yaml."""
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        ...
-
-    def by_token(self, token: str) -> Person | None:
-        """Return whose token this is, compared in constant time; None when nobody's."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Reloaded:
     """How a reload ended; with problems the old policy stays in force."""
@@ -181,4 +157,3 @@ class Parts:
     reload: Reload
     truncated: Callable[[], None] = lambda: None
     observe: Callable[[], None] = lambda: None
-    about: Mapping[str, Any] = field(default_factory=dict)

@@ -2,8 +2,7 @@
 
 from alembic import context
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    transactional_ddl=False,  # the caller's own transaction holds all of it
-)
-context.run_migrations()
+# One transaction for all of them: the caller has begun it, and what ends this block commits it or rolls it back.
+context.configure(connection=context.config.attributes["connection"], transactional_ddl=True)
+with context.begin_transaction():
+    context.run_migrations()

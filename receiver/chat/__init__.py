@@ -1,0 +1,1 @@
+"""Where incidents are told, and the pump that tells them."""

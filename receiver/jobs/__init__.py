@@ -1,0 +1,1 @@
+"""The job queue: who looks at which incident, and when."""

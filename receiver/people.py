@@ -1,0 +1,101 @@
+"""The people who may use the service, what each may do, and their tokens, of which only hashes are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+_PREFIX = "rmd_"
+_HASH = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+_MAX_TOKEN = 512
+
+
+class Role(StrEnum):
+    """What a person may do; each role includes the ones before it.
+
+    VIEWER reads. RESPONDER acknowledges, takes over, adds notes and closes. APPROVER approves and denies. ADMIN turns
+    the kill switch, pauses playbooks and reloads the policy.
+    """
+
+    VIEWER = "viewer"
+    RESPONDER = "responder"
+    APPROVER = "approver"
+    ADMIN = "admin"
+
+    def includes(self, other: Role) -> bool:
+        """Whether who has this role may do what the other allows."""
+        order = tuple(Role)
+        return order.index(self) >= order.index(other)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody, as people.yaml tells it.
+
+    Args:
+        id: short and stable; stands in the timeline.
+        name: for people.
+        roles: what they may do.
+        token_hashes: of their tokens; several while one is being replaced.
+    """
+
+    id: str
+    name: str
+    roles: frozenset[Role]
+    token_hashes: tuple[str, ...] = field(default=(), repr=False)
+
+    def may(self, role: Role) -> bool:
+        """Whether one of their roles includes this one."""
+        return any(own.includes(role) for own in self.roles)
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Everybody; nobody by default, so that what asks for a person refuses when there is no people.yaml."""
+
+    by_id: Mapping[str, Person] = field(default_factory=dict)
+
+    def get(self, identity: str) -> Person | None:
+        """Return the person of that id."""
+        return self.by_id.get(identity)
+
+    def authenticate(self, token: str) -> Person | None:
+        """Return whose token it is, None when it is nobody's; takes the same time for right and wrong ones."""
+        if not token or len(token) > _MAX_TOKEN:
+            return None
+        given = hash_token(token)
+        found: Person | None = None
+        for person in self.by_id.values():
+            for known in person.token_hashes:
+                if hmac.compare_digest(given, known):
+                    found = person
+        return found
+
+    def who_may(self, role: Role) -> tuple[Person, ...]:
+        """Return everybody whose roles include this one."""
+        return tuple(person for person in self.by_id.values() if person.may(role))
+
+
+def make_token() -> tuple[str, str]:
+    """Return a new token to hand to a person, and its hash for people.yaml.
+
+    The token has 256 random bits, so that a plain SHA-256 of it can't be guessed back; it is shown once and kept
+    nowhere.
+    """
+    token = _PREFIX + secrets.token_urlsafe(32)
+    return token, hash_token(token)
+
+
+def hash_token(token: str) -> str:
+    """Return what people.yaml holds of a token: `sha256:` and 64 hex digits."""
+    return "sha256:" + hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+
+
+def is_token_hash(text: str) -> bool:
+    """Whether a text is what `hash_token` returns."""
+    return _HASH.fullmatch(text) is not None

@@ -1,0 +1,254 @@
+"""The API for people and programs: read incidents, and the verbs of `receiver.operations`, one to one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeAlias
+
+import msgspec
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from receiver.core.events import Recorded
+from receiver.core.incident import Phase
+from receiver.core.severity import Severity
+from receiver.core.timeline import entries
+from receiver.people import Role
+from receiver.ports import IncidentFilter
+from receiver.web import models
+from receiver.web.auth import ApiAuth, Caller
+from receiver.web.parsing import parse
+from receiver.web.ports import Answer, Parts
+from receiver.web.problems import Problem
+from receiver.web.requests import Query, raw_body, read_model
+
+Handler: TypeAlias = Callable[[Request, Caller], Awaitable[Response]]
+
+VIA: Final = "api"
+CLIENTS: Final = {"remediator-cli": "cli"}
+"""First word of a User-Agent to the channel that a timeline names."""
+
+LISTED_ALERTS: Final = 100
+SHOWN_ALERTS: Final = 1000
+MAX_EVENTS: Final = 20_000
+"""Events of one incident that a timeline is rendered from; some hundred are usual."""
+
+STATUS: Final = {"conflict": 409, "not_found": 404, "forbidden": 403}
+
+
+class Api:
+    """The routes below `/api/v1`, and `/-/reload`."""
+
+    def __init__(self, parts: Parts, auth: ApiAuth) -> None:
+        self._parts = parts
+        self._auth = auth
+        self._store = parts.store
+        self._operations = parts.operations
+        self._timeout = parts.settings.body_timeout
+
+    def routes(self) -> list[Route]:
+        """Return every route with the role that it needs."""
+        one = "/api/v1/incidents/{id}"
+        return [
+            self._route("/api/v1/incidents", Role.VIEWER, GET=self.incidents),
+            self._route(one, Role.VIEWER, GET=self.incident),
+            self._route(f"{one}/timeline", Role.VIEWER, GET=self.timeline),
+            self._route(f"{one}/approve", Role.APPROVER, POST=self.approve),
+            self._route(f"{one}/deny", Role.APPROVER, POST=self.deny),
+            self._route(f"{one}/ack", Role.RESPONDER, POST=self.acknowledge),
+            self._route(f"{one}/takeover", Role.RESPONDER, POST=self.take_over),
+            self._route(f"{one}/close", Role.RESPONDER, POST=self.close),
+            self._route(f"{one}/note", Role.RESPONDER, POST=self.note),
+            self._route("/api/v1/unmatched", Role.VIEWER, GET=self.unmatched),
+            self._route("/api/v1/quarantine", Role.VIEWER, GET=self.quarantine),
+            self._route("/api/v1/kill", Role.ADMIN, GET=self.kill_state, POST=self.kill),
+            self._route("/api/v1/simulate", Role.VIEWER, POST=self.simulate),
+            self._route("/-/reload", Role.ADMIN, POST=self.reload),
+        ]
+
+    def _route(self, path: str, role: Role, **handlers: Handler) -> Route:
+        async def answer(request: Request) -> Response:
+            # Starlette lets HEAD through to what answers GET.
+            handler = handlers["GET" if request.method == "HEAD" else request.method]
+            needed = Role.VIEWER if request.method in {"GET", "HEAD"} else role
+            return await handler(request, self._caller(request, needed))
+
+        return Route(path, answer, methods=list(handlers))
+
+    def _caller(self, request: Request, role: Role) -> Caller:
+        found = dict(request.scope["headers"])
+        people = self._parts.people()
+        return self._auth.check(people, role, found.get(b"authorization"), found.get(b"host"), found.get(b"origin"))
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    async def incidents(self, request: Request, _caller: Caller) -> Response:
+        """Answer a page of incidents, newest first."""
+        query = Query(request, ("open", "state", "severity", "target", "limit", "after"))
+        page = await self._store.incidents(
+            IncidentFilter(
+                open_only=query.flag("open"),
+                state=query.one_of("state", [one.value for one in Phase]),
+                severity=query.one_of("severity", [one.value for one in Severity]),
+                target=query.text("target"),
+                limit=query.count("limit", 50, 200),
+                after=query.text("after"),
+            )
+        )
+        alerts = await asyncio.gather(*(self._store.alerts(one.id, LISTED_ALERTS) for one in page.items))
+        items = [models.IncidentModel.of(one, rows) for one, rows in zip(page.items, alerts, strict=True)]
+        return _json(models.PageModel[models.IncidentModel](items=items, next=page.next))
+
+    async def incident(self, request: Request, _caller: Caller) -> Response:
+        """Answer one incident."""
+        Query(request, ())
+        wanted = request.path_params["id"]
+        incident = await self._store.incident(wanted)
+        if incident is None:
+            raise _no_incident(wanted)
+        return _json(models.IncidentModel.of(incident, await self._store.alerts(wanted, SHOWN_ALERTS)))
+
+    async def timeline(self, request: Request, _caller: Caller) -> Response:
+        """Answer an incident's timeline, oldest first."""
+        query = Query(request, ("after", "limit"))
+        after, limit = query.place("after"), query.count("limit", 1000, 5000)
+        wanted = request.path_params["id"]
+        events = await self._events(wanted)
+        if not events:
+            raise _no_incident(wanted)
+        found = [one for one in entries(events) if one.seq > after]
+        items = [models.EntryModel.of(one) for one in found[:limit]]
+        following = str(items[-1].seq) if len(found) > limit else None
+        return _json(models.PageModel[models.EntryModel](items=items, next=following))
+
+    async def _events(self, incident: str) -> list[Recorded]:
+        found: list[Recorded] = []
+        while len(found) < MAX_EVENTS:
+            page: Sequence[Recorded] = await self._store.events(incident, found[-1].seq if found else 0)
+            if not page:
+                break
+            found.extend(page)
+        return found
+
+    async def unmatched(self, request: Request, _caller: Caller) -> Response:
+        """Answer alerts that no playbook took, with the reason."""
+        query = Query(request, ("limit", "after"))
+        page = await self._store.unmatched(query.count("limit", 100, 1000), query.text("after"))
+        items = [models.AlertModel.of(row) for row in page.items]
+        return _json(models.PageModel[models.AlertModel](items=items, next=page.next))
+
+    async def quarantine(self, request: Request, _caller: Caller) -> Response:
+        """Answer alerts that could not be read."""
+        query = Query(request, ("limit", "after"))
+        page = await self._store.quarantined(query.count("limit", 100, 1000), query.text("after"))
+        items = [models.QuarantinedModel.of(one) for one in page.items]
+        return _json(models.PageModel[models.QuarantinedModel](items=items, next=page.next))
+
+    async def kill_state(self, request: Request, _caller: Caller) -> Response:
+        """Answer the kill switch."""
+        Query(request, ())
+        return _json(self._kill())
+
+    async def simulate(self, request: Request, _caller: Caller) -> Response:
+        """Answer what would be done about a webhook's alerts, and why; nothing is stored or changed."""
+        body = await raw_body(request, self._parts.settings.max_body, self._timeout)
+        delivery = parse(body, self._parts.clock.now())
+        answer = await self._operations.simulate(delivery.alerts)
+        unread = [{"where": one.where, "message": one.message} for one in delivery.bad]
+        return _plain({**answer, "unread": unread})
+
+    # --- changing ---------------------------------------------------------------------------------------------------
+
+    async def approve(self, request: Request, caller: Caller) -> Response:
+        """Approve what an incident asks for."""
+        return await self._vote(request, caller, approve=True)
+
+    async def deny(self, request: Request, caller: Caller) -> Response:
+        """Deny what an incident asks for."""
+        return await self._vote(request, caller, approve=False)
+
+    async def _vote(self, request: Request, caller: Caller, *, approve: bool) -> Response:
+        reason = (await read_model(request, models.ReasonRequest, self._timeout)).reason
+        wanted = request.path_params["id"]
+        answer = await self._operations.vote(
+            wanted, person=caller.id, approve=approve, reason=reason, via=_via(request)
+        )
+        if answer.ok:
+            self._parts.metrics.votes.labels("approve" if approve else "deny").inc()
+        return _answered(answer)
+
+    async def acknowledge(self, request: Request, caller: Caller) -> Response:
+        """Say that somebody saw it."""
+        await read_model(request, models.ReasonRequest, self._timeout)
+        wanted = request.path_params["id"]
+        return _answered(await self._operations.acknowledge(wanted, person=caller.id, via=_via(request)))
+
+    async def take_over(self, request: Request, caller: Caller) -> Response:
+        """Stop automation for an incident."""
+        reason = (await read_model(request, models.ReasonRequest, self._timeout)).reason
+        wanted = request.path_params["id"]
+        return _answered(await self._operations.take_over(wanted, person=caller.id, via=_via(request), reason=reason))
+
+    async def close(self, request: Request, caller: Caller) -> Response:
+        """End an incident by hand."""
+        reason = (await read_model(request, models.ReasonRequest, self._timeout)).reason
+        wanted = request.path_params["id"]
+        return _answered(
+            await self._operations.close_incident(wanted, person=caller.id, via=_via(request), reason=reason)
+        )
+
+    async def note(self, request: Request, caller: Caller) -> Response:
+        """Add a remark to a timeline."""
+        text = (await read_model(request, models.NoteRequest, self._timeout)).text
+        wanted = request.path_params["id"]
+        return _answered(await self._operations.note(wanted, person=caller.id, via=_via(request), text=text))
+
+    async def kill(self, request: Request, caller: Caller) -> Response:
+        """Turn the kill switch on or off."""
+        wanted = await read_model(request, models.KillRequest, self._timeout)
+        answer = await self._operations.kill(on=wanted.on, person=caller.id, playbook=wanted.playbook)
+        return _answered(answer)
+
+    async def reload(self, _request: Request, _caller: Caller) -> Response:
+        """Load policy and people again; a bad file changes nothing."""
+        done = await self._parts.reload()
+        if not done.ok:
+            raise Problem(422, done.text, errors=[{"message": one} for one in done.problems])
+        return _json(models.AnswerModel(ok=True, text=done.text))
+
+    def _kill(self) -> models.KillModel:
+        state = self._operations.kill_state()
+        everything, playbooks = bool(state["everything"]), list(state["playbooks"])
+        return models.KillModel(
+            on=everything or state["file"] is not None,
+            everything=everything,
+            playbooks=playbooks,
+            by=state["by"],
+            at=state["at"] or None,
+            file=state["file"],
+        )
+
+
+def _via(request: Request) -> str:
+    return CLIENTS.get(request.headers.get("user-agent", "").partition("/")[0], VIA)
+
+
+def _no_incident(wanted: str) -> Problem:
+    return Problem(404, f"There is no incident {wanted[:100]}.")
+
+
+def _answered(answer: Answer) -> Response:
+    if not answer.ok:
+        raise Problem(STATUS.get(str(answer.status), 409), answer.text)
+    return _json(models.AnswerModel(ok=True, text=answer.text))
+
+
+def _json(model: BaseModel) -> Response:
+    return Response(model.model_dump_json(), media_type="application/json")
+
+
+def _plain(value: Any) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")

@@ -1,0 +1,241 @@
+"""The shapes of the API: docs/api.md describes them, tests hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+
+from receiver.core.incident import Approval, Incident, Phase
+from receiver.core.timeline import Entry, header
+from receiver.ports import AlertRow, Quarantined
+
+T = TypeVar("T")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def iso(seconds: float) -> str:
+    """Return UNIX seconds as ISO 8601 in UTC with milliseconds, e.g. `2026-11-24T02:13:14.418Z`."""
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Time = Annotated[float, PlainSerializer(iso, return_type=str)]
+"""UNIX seconds inside, ISO 8601 outside."""
+
+
+class Model(BaseModel):
+    """What all shapes share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AlertModel(Model):
+    """An alert of an incident, or one that no playbook took."""
+
+    fingerprint: str
+    status: Literal["firing", "resolved"]
+    name: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    starts_at: Time
+    seen_at: Time
+    repeats: int
+    playbook: str | None
+    reason: str | None
+
+    @classmethod
+    def of(cls, row: AlertRow) -> AlertModel:
+        """Show a stored alert."""
+        return cls(
+            fingerprint=row.alert.fingerprint,
+            status=row.alert.status.value,
+            name=row.alert.name,
+            labels=dict(row.alert.labels),
+            annotations=dict(row.alert.annotations),
+            starts_at=row.alert.starts_at / 1e9,
+            seen_at=row.seen_at,
+            repeats=row.repeats,
+            playbook=row.playbook,
+            reason=row.reason,
+        )
+
+
+class VoteModel(Model):
+    """One person's word."""
+
+    person: str
+    approve: bool
+    reason: str
+    at: Time
+
+
+class ApprovalModel(Model):
+    """What people are asked to agree to."""
+
+    id: str
+    step: str
+    summary: str
+    state: str
+    needed: int
+    votes: list[VoteModel]
+    reason_required: bool
+    expires_at: Time
+    plan_hash: str
+
+    @classmethod
+    def of(cls, approval: Approval) -> ApprovalModel:
+        """Show a request for approval."""
+        return cls(
+            id=approval.id,
+            step=approval.step,
+            summary=approval.summary,
+            state="suspended" if approval.suspended else approval.state,
+            needed=approval.needed,
+            votes=[
+                VoteModel(person=one.person, approve=one.approve, reason=one.reason, at=one.at)
+                for one in approval.votes
+            ],
+            reason_required=approval.reason_required,
+            expires_at=approval.expires_at,
+            plan_hash=approval.plan_hash,
+        )
+
+
+class StepModel(Model):
+    """A step that ended."""
+
+    step: str
+    action: str
+    result: str
+
+
+class IncidentModel(Model):
+    """One trouble of one target. `resolved_at` is its end with evidence, `ended_at` its end in either way."""
+
+    id: str
+    state: str
+    severity: str
+    playbook: str
+    target: str
+    title: str
+    mode: str
+    opened_at: Time
+    updated_at: Time
+    resolved_at: Time | None
+    ended_at: Time | None
+    alert: str
+    firing: int
+    alert_count: int
+    alerts: list[AlertModel]
+    steps: list[StepModel]
+    under_way: str | None
+    approval: ApprovalModel | None
+    refused_by: str | None
+    escalation: str | None
+    owner: str | None
+    acknowledged_by: str | None
+
+    @classmethod
+    def of(cls, incident: Incident, alerts: Sequence[AlertRow]) -> IncidentModel:
+        """Show an incident and alerts of it; `alert_count` says how many there are in all."""
+        return cls(
+            id=incident.id,
+            state=incident.phase.value,
+            severity=incident.severity.value,
+            playbook=incident.playbook,
+            target=incident.target,
+            title=header(incident).title,
+            mode=incident.mode,
+            opened_at=incident.opened_at,
+            updated_at=incident.updated_at,
+            resolved_at=incident.ended_at if incident.phase is Phase.RESOLVED else None,
+            ended_at=incident.ended_at,
+            alert=incident.alert,
+            firing=incident.firing,
+            alert_count=incident.alerts,
+            alerts=[AlertModel.of(row) for row in alerts],
+            steps=[StepModel(step=one.step, action=one.action, result=one.result) for one in incident.done],
+            under_way=incident.action.step if incident.action is not None else None,
+            approval=ApprovalModel.of(incident.approval) if incident.approval is not None else None,
+            refused_by=incident.refused,
+            escalation=incident.escalation,
+            owner=incident.owner,
+            acknowledged_by=incident.acknowledged_by,
+        )
+
+
+class EntryModel(Model):
+    """One line of a timeline."""
+
+    at: Time
+    kind: str
+    text: str
+    data: dict[str, Any]
+    tone: str
+    seq: int
+
+    @classmethod
+    def of(cls, entry: Entry) -> EntryModel:
+        """Show an entry."""
+        return cls(at=entry.at, kind=entry.kind, text=entry.text, data=dict(entry.data), tone=entry.tone, seq=entry.seq)
+
+
+class QuarantinedModel(Model):
+    """An alert that could not be read."""
+
+    at: Time
+    where: str
+    message: str
+    raw: str
+
+    @classmethod
+    def of(cls, one: Quarantined) -> QuarantinedModel:
+        """Show a quarantined alert."""
+        return cls(at=one.at, where=one.where, message=one.message, raw=one.raw)
+
+
+class PageModel(Model, Generic[T]):
+    """A page of a list; `next` goes into `?after=` for the next one, None on the last."""
+
+    items: list[T]
+    next: str | None
+
+
+class AnswerModel(Model):
+    """What a person is told when it was done."""
+
+    ok: bool
+    text: str
+
+
+class KillModel(Model):
+    """The kill switch."""
+
+    on: bool
+    everything: bool
+    playbooks: list[str]
+    by: str
+    at: Time | None
+    file: str | None
+
+
+class ReasonRequest(Model):
+    """A word on why."""
+
+    reason: Annotated[str, Field(max_length=2000)] = ""
+
+
+class NoteRequest(Model):
+    """A remark for the timeline."""
+
+    text: Annotated[str, Field(min_length=1, max_length=4000)]
+
+
+class KillRequest(Model):
+    """Turn the kill switch on or off, for everything or one playbook."""
+
+    on: bool
+    playbook: Annotated[str, Field(min_length=1, max_length=200)] | None = None

@@ -1,0 +1,153 @@
+"""The whole HTTP surface as one ASGI application: the webhook by itself, everything else behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from receiver.metrics import CONTENT_TYPE
+from receiver.ports import StoreUnavailable
+from receiver.web.api import Api
+from receiver.web.auth import ApiAuth
+from receiver.web.body import Disconnected
+from receiver.web.ingest import PATH, RETRY_AFTER, Ingest
+from receiver.web.ports import Parts
+from receiver.web.problems import Problem, Receive, Scope, Send
+
+GUARDS: Final[Mapping[str, str]] = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+}
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Site:
+    """The ASGI application. The webhook's path is compared first: nothing else may cost it anything."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._ingest = Ingest(parts)
+        self._rest = _rest(parts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["path"] == PATH:
+            await self._ingest(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._rest(scope, receive, _guarded(send))
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+
+
+def _rest(parts: Parts) -> Starlette:
+    auth = ApiAuth(parts.settings)
+    probes = Probes(parts, auth)
+    app = Starlette(
+        routes=[*Api(parts, auth).routes(), *probes.routes()],
+        exception_handlers={
+            Problem: _problem,
+            HTTPException: _http_error,
+            StoreUnavailable: _not_stored,
+            Disconnected: _gone,
+            Exception: _defect,
+        },
+    )
+    # A redirect would be followed by Alertmanager as a GET and count as delivered.
+    app.router.redirect_slashes = False
+    return app
+
+
+class Probes:
+    """`/healthz`, `/readyz` and `/metrics`."""
+
+    def __init__(self, parts: Parts, auth: ApiAuth) -> None:
+        self._parts = parts
+        self._auth = auth
+
+    def routes(self) -> list[Route]:
+        """Return the three routes."""
+        return [
+            Route("/healthz", self.healthz),
+            Route("/readyz", self.readyz),
+            Route("/metrics", self.metrics),
+        ]
+
+    async def healthz(self, _request: Request) -> Response:
+        """Answer that the event loop turns."""
+        return _plain({"status": "ok"})
+
+    async def readyz(self, _request: Request) -> Response:
+        """Answer whether webhooks can be made durable; other parts are states beside it."""
+        reason = self._parts.health.reason
+        parts = dict(self._parts.health.parts)
+        if reason is not None:
+            return _plain({"status": "not ready", "reason": reason, "parts": parts}, 503)
+        return _plain({"status": "ready", "parts": parts})
+
+    async def metrics(self, request: Request) -> Response:
+        """Answer every figure; a store that doesn't answer is one of them."""
+        found = dict(request.scope["headers"])
+        self._auth.check_metrics(
+            self._parts.people(), found.get(b"authorization"), found.get(b"host"), found.get(b"origin")
+        )
+        metrics = self._parts.metrics
+        try:
+            metrics.counted(await self._parts.store.counts())
+        except StoreUnavailable:
+            metrics.store_up.set(0)
+        self._parts.observe()
+        return Response(metrics.render(), media_type=CONTENT_TYPE)
+
+
+def _guarded(send: Send) -> Send:
+    extra = [(name.encode(), value.encode()) for name, value in GUARDS.items()]
+
+    async def guarded(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *extra]
+        await send(message)
+
+    return guarded
+
+
+async def _problem(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101 - registered for this type
+    return error.response()
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
+    details = {404: _not_here(request), 405: f"{request.method} is not possible here."}
+    headers = [(name.encode(), value.encode()) for name, value in (error.headers or {}).items()]
+    return Problem(error.status_code, details.get(error.status_code, error.detail), headers=headers).response()
+
+
+def _not_here(request: Request) -> str:
+    if request.url.path.startswith("/webhook"):
+        return f"There is nothing here; webhooks are posted to {PATH}, exactly."
+    return "There is nothing here."
+
+
+async def _not_stored(_request: Request, error: Exception) -> Response:
+    return Problem(503, f"The store does not answer: {error}", headers=[RETRY_AFTER]).response()
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=400)
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    _log.error("request failed", method=request.method, path=request.url.path, error=repr(error))
+    return Problem(500, "The service failed to answer this; its log says why.").response()
+
+
+def _plain(value: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type="application/json")

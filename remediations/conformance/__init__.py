@@ -1,0 +1,1 @@
+"""The parts of the conformance suite; import them from `remediations.testing`."""
