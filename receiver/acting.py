@@ -178,18 +178,19 @@ class Actor:
         except (OutcomeUnknown, EngineUnavailable) as error:
             event = self._doubt(intent, str(error))
         except ActionRefused as error:
-            event = ev.StepFinished(intent.action_id, ok=False, text=str(error), restored=True)
+            event = ev.StepFinished(intent.action_id, ok=False, text=str(error), action=intent.action, restored=True)
         except RemediationError as error:
-            event = ev.StepFinished(intent.action_id, ok=False, text=str(error))
+            event = ev.StepFinished(intent.action_id, ok=False, text=str(error), action=intent.action)
         else:
-            event = self._finished(intent.action_id, outcome, self._clock.monotonic() - begun)
+            event = self._finished(intent.action_id, intent.action, outcome, self._clock.monotonic() - begun)
         await self._record(incident, event)
 
-    def _finished(self, action_id: str, outcome: Outcome, seconds: float) -> ev.StepFinished:
+    def _finished(self, action_id: str, action: str, outcome: Outcome, seconds: float) -> ev.StepFinished:
         return ev.StepFinished(
             action_id,
             ok=outcome.ok,
             text=outcome.text,
+            action=action,
             restored=outcome.restored,
             post_state=dict(outcome.post_state),
             data=dict(outcome.data),
@@ -275,7 +276,9 @@ class Actor:
         begun = self._clock.monotonic()
         async with asyncio.timeout(limit):
             outcome = await self._actions[done.action].undo(context, intent_done(done), done.post_state)
-        await self._record(incident, self._finished(action.action_id, outcome, self._clock.monotonic() - begun))
+        await self._record(
+            incident, self._finished(action.action_id, action.action, outcome, self._clock.monotonic() - begun)
+        )
 
     # --- answers ------------------------------------------------------------------------------------------------------
 

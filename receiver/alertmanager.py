@@ -6,9 +6,9 @@ what is missing there is looked for without them before it is called gone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 import httpx
 import msgspec
@@ -27,8 +27,6 @@ MAX_BODY = 48 * 1024 * 1024
 FORGETFUL = 180.0
 """Seconds after its start in which an Alertmanager may not have been told of all that fires: Prometheus repeats a
 firing alert after its resend delay, 1 min by default, and then retries what failed."""
-
-T = TypeVar("T")
 
 
 class AlertmanagerUnavailable(Exception):
@@ -88,17 +86,17 @@ class Resync:
     unsure: tuple[str, ...] = ()
 
 
-class _Status(msgspec.Struct):
+class _Status(msgspec.Struct, gc=False):
     state: str = ""
     silencedBy: tuple[str, ...] = ()  # noqa: N815 - Alertmanager's own name
     inhibitedBy: tuple[str, ...] = ()  # noqa: N815 - Alertmanager's own name
 
 
-class _Receiver(msgspec.Struct):
+class _Receiver(msgspec.Struct, gc=False):
     name: str
 
 
-class _Alert(msgspec.Struct):
+class _Alert(msgspec.Struct, gc=False):
     fingerprint: str
     labels: dict[str, str]
     startsAt: str  # noqa: N815 - Alertmanager's own name
@@ -144,10 +142,10 @@ class AlertmanagerApi:
 
     async def started_at(self) -> float | None:
         """Return UNIX seconds of its start; raises AlertmanagerUnavailable."""
-        said = self._decode(await self._ask("/api/v2/status", {}), _Uptime)
+        body = await self._ask("/api/v2/status", {})
         try:
-            return parse_time(said.uptime) / 1e9
-        except ValueError:
+            return parse_time(msgspec.json.decode(body, type=_Uptime).uptime) / 1e9
+        except ValueError:  # look-alikes answer something else
             return None
 
     async def snapshot(self, known: Collection[str]) -> Snapshot:
@@ -162,11 +160,12 @@ class AlertmanagerApi:
         return Snapshot(active, await self.everything() if missing else None, started)
 
     async def _alerts(self, fields: Fields) -> tuple[Listed, ...]:
-        found = self._decode(await self._ask("/api/v2/alerts", fields), list[_Alert])
+        body = await self._ask("/api/v2/alerts", fields)
         try:
-            return tuple(_listed(one) for one in found)
+            # In a thread, one alert after another: 20 MB read in one go would hold up everybody's webhooks.
+            return await asyncio.to_thread(_read, body)
         except ValueError as error:
-            raise AlertmanagerUnavailable(f"{self._asker.name}: {error}") from error
+            raise AlertmanagerUnavailable(f"{self._asker.name} gave an answer that can't be read: {error}") from error
 
     async def _ask(self, path: str, fields: Fields) -> bytes:
         try:
@@ -176,12 +175,6 @@ class AlertmanagerApi:
         if code != 200:
             raise AlertmanagerUnavailable(f"{self._asker.name} answers {code}: {body[:200].decode(errors='replace')}")
         return body
-
-    def _decode(self, body: bytes, kind: type[T]) -> T:
-        try:
-            return msgspec.json.decode(body, type=kind)
-        except msgspec.DecodeError as error:
-            raise AlertmanagerUnavailable(f"{self._asker.name} gave an answer that can't be read: {error}") from error
 
 
 def resync(firing: Mapping[str, AlertRow], snapshot: Snapshot, now: float) -> Resync:
@@ -237,6 +230,11 @@ def _matchers(labels: Mapping[str, str]) -> list[str]:
     return found
 
 
+def _read(body: bytes) -> tuple[Listed, ...]:
+    one = msgspec.json.Decoder(_Alert)
+    return tuple(_listed(one.decode(raw)) for raw in msgspec.json.decode(body, type=list[msgspec.Raw]))
+
+
 def _listed(one: _Alert) -> Listed:
     alert = Alert(
         fingerprint=one.fingerprint,
@@ -248,13 +246,3 @@ def _listed(one: _Alert) -> Listed:
     )
     receivers = tuple(receiver.name for receiver in one.receivers)
     return Listed(alert, receivers, one.status.silencedBy, one.status.inhibitedBy)
-
-
-def describe(listed: Sequence[Listed]) -> str:
-    """Say which alerts are suppressed, by what: for the timeline."""
-    parts = []
-    for one in listed[:5]:
-        by = [f"silence {name}" for name in one.silenced_by] + [f"alert {name}" for name in one.inhibited_by]
-        parts.append(f"{one.alert.name or one.alert.fingerprint} by {', '.join(by[:3])}")
-    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
-    return "; ".join(parts) + more

@@ -1,20 +1,24 @@
 """What Prometheus can ask the service about itself. Names follow the field's conventions; docs/api.md lists them.
 
-One registry of our own, so that two services in one process (tests) never share a figure. Children of hot counters are
-bound once: an increment there costs a lock and an addition.
+One registry of our own, so that two services in one process (tests) never share a figure. What is counted for every
+webhook is plain numbers, written by the event loop only, and turned into metrics when they are asked for.
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from itertools import accumulate
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import generate_latest
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -33,6 +37,52 @@ def distribution_version() -> str:
         return "unknown"
 
 
+class Webhooks(Collector):
+    """What every webhook adds to; for the event loop's thread alone."""
+
+    def __init__(self) -> None:
+        self._codes: dict[int, int] = {200: 0}
+        self._results = dict.fromkeys(RECEIVED, 0)
+        self._buckets = [0] * (len(FAST) + 1)
+        self._seconds = 0.0
+        self._bytes = 0
+
+    def answered(self, code: int, seconds: float, size: int) -> None:
+        """Count an answered request; `seconds` from its headers to its answer, `size` of its body in bytes."""
+        self._codes[code] = self._codes.get(code, 0) + 1
+        self._buckets[bisect_left(FAST, seconds)] += 1
+        self._seconds += seconds
+        self._bytes += size
+
+    def alerts(self, result: str, number: int) -> None:
+        """Count alerts of a delivery by what they turned out to be, a word of `RECEIVED`."""
+        self._results[result] += number
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics."""
+        requests = CounterMetricFamily(
+            "remediator_webhooks", "Webhook requests by the HTTP status that they were answered.", labels=["code"]
+        )
+        for code, number in self._codes.items():
+            requests.add_metric([str(code)], number)
+        yield requests
+        alerts = CounterMetricFamily(
+            "remediator_alerts", "Alerts received, by what they turned out to be.", labels=["result"]
+        )
+        for result, number in self._results.items():
+            alerts.add_metric([result], number)
+        yield alerts
+        counts = list(accumulate(self._buckets))
+        bounds = [*(str(bound) for bound in FAST), "+Inf"]
+        yield HistogramMetricFamily(
+            "remediator_webhook_duration_seconds",
+            "From a webhook's headers to its answer: its alerts are durable then.",
+            buckets=list(zip(bounds, counts, strict=True)),
+            sum_value=self._seconds,
+        )
+        yield CounterMetricFamily("remediator_webhook_body_bytes", "Bytes of webhook bodies read.", value=self._bytes)
+
+
 class Metrics:
     """Every figure of one service."""
 
@@ -40,29 +90,15 @@ class Metrics:
         self.registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._ingest()
+        self.webhooks = Webhooks()
+        self.registry.register(self.webhooks)
         self._work()
         self._state()
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
-    def _ingest(self) -> None:
-        webhooks = self._counter("webhooks", "Webhook requests by the HTTP status that they were answered.", "code")
-        self._webhooks = webhooks
-        self._webhook_200 = webhooks.labels("200")
-        self._alerts = self._counter("alerts", "Alerts received, by what they turned out to be.", "result")
-        self._received = [self._alerts.labels(one) for one in RECEIVED[:-1]]
-        self._quarantined = self._alerts.labels("quarantined")
-        self.webhook_seconds = Histogram(
-            "remediator_webhook_duration_seconds",
-            "From a webhook's headers to its answer: its alerts are durable then.",
-            buckets=FAST,
-            registry=self.registry,
-        )
-        self.webhook_bytes = self._counter("webhook_body_bytes", "Bytes of webhook bodies read.")
-        self.resyncs = self._counter("resyncs", "Re-syncs from Alertmanager by outcome.", "outcome")
-
     def _work(self) -> None:
+        self.resyncs = self._counter("resyncs", "Re-syncs from Alertmanager by outcome.", "outcome")
         self.incidents_opened = self._counter("incidents_opened", "Incidents opened.", "severity", "playbook")
         self.incidents_ended = self._counter("incidents_ended", "Incidents that ended.", "state", "playbook")
         self.incident_seconds = self._histogram(
@@ -75,23 +111,6 @@ class Metrics:
         self.escalations = self._counter("escalations", "Escalations to people.")
         self.outbox_sent = self._counter("outbox_sent", "Messages by lane and outcome.", "lane", "outcome")
         self.votes = self._counter("votes", "Approvals and denials by people.", "decision")
-
-    def webhook(self, code: int, seconds: float, size: int) -> None:
-        """Count an answered webhook request."""
-        if code == 200:
-            self._webhook_200.inc()
-        else:
-            self._webhooks.labels(str(code)).inc()
-        self.webhook_seconds.observe(seconds)
-        self.webhook_bytes.inc(size)
-
-    def received(self, figures: Sequence[int], quarantined: int = 0) -> None:
-        """Count a delivery's alerts; figures in the order of `RECEIVED`, without the quarantined."""
-        for child, number in zip(self._received, figures, strict=True):
-            if number:
-                child.inc(number)
-        if quarantined:
-            self._quarantined.inc(quarantined)
 
     # --- how it stands ----------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ _log = structlog.stdlib.get_logger(__name__)
 class Resyncer:
     """Brings in what fired or resolved unseen, and steps back from what people silenced."""
 
-    def __init__(self, engine: Engine, store: Store, clock: Clock, alertmanager: AlertmanagerApi | None) -> None:
+    def __init__(self, engine: Engine, store: Store, clock: Clock, alertmanager: AlertmanagerApi) -> None:
         self._engine = engine
         self._store = store
         self._clock = clock
@@ -37,9 +37,6 @@ class Resyncer:
 
     async def run(self) -> None:
         """Re-sync whenever it is asked for, until cancelled; once at the start."""
-        if self._alertmanager is None:
-            _log.warning("no Alertmanager is configured: what fired or resolved while this service was down is unknown")
-            return
         while True:
             await self._wanted.wait()
             self._wanted.clear()

@@ -9,7 +9,6 @@ from pathlib import Path
 from receiver.core.playbook import Engine, Policy, Service
 from remediations.protocol import EngineUnavailable, Runtime
 from remediations.runtimes.containers import ContainersRuntime
-from remediations.runtimes.process import ProcessRuntime
 
 
 class Runtimes:
@@ -41,7 +40,7 @@ class Runtimes:
 
     def _make(self, service: Service, engine: Engine | None) -> Runtime:
         if service.runtime == "process" or engine is None:
-            return ProcessRuntime(self._state)
+            raise EngineUnavailable(f"runtime {service.runtime} of service {service.name} is not available")
         return ContainersRuntime(engine.name, engine.url, ca=engine.ca, cert=engine.cert, key=engine.key)
 
     async def close(self) -> None:

@@ -23,6 +23,9 @@ PREFIX: Final = "REMEDIATOR_"
 CLIENT: Final = ("REMEDIATOR_URL", "REMEDIATOR_TOKEN", "REMEDIATOR_TOKEN_FILE")
 """What the command line's client reads: where the service is, and who asks."""
 
+ENGINES: Final = "REMEDIATOR_ENGINE_"
+"""With an engine's name behind it: replaces that engine's URL, read with the policy."""
+
 MAX_SECRET_BYTES: Final = 64 * 1024
 """A larger secret file is a mistake, such as the wrong file."""
 
@@ -268,7 +271,7 @@ def _unknown(environment: Mapping[str, str]) -> list[str]:
     known |= set(CLIENT)
     found = []
     for name in sorted(environment):
-        if name.startswith(PREFIX) and name not in known:
+        if name.startswith(PREFIX) and name not in known and not name.startswith(ENGINES):
             near = difflib.get_close_matches(name, known, n=1)
             found.append(f"{name} is no setting{f'; did you mean {near[0]}?' if near else ''}")
     return found
@@ -307,6 +310,18 @@ def effective(settings: Settings) -> list[tuple[str, str, str]]:
         (one.name, _shown(one, getattr(settings, one.name)), settings.sources.get(one.name, "default"))
         for one in SETTINGS
     ]
+
+
+def table() -> str:
+    """Return every setting as a Markdown table; docs/settings.md holds it."""
+    lines = ["| Environment | Flag | Default | Meaning |", "|---|---|---|---|"]
+    for one in SETTINGS:
+        secret = one.metadata["secret"]
+        name = f"`{variable(one.name)}`" + (f", `{variable(one.name)}_FILE`" if secret else "")
+        shown = "" if secret else f"`{flag(one.name)}`"
+        default = f"`{one.metadata['default']}`" if one.metadata["default"] else ""
+        lines.append(f"| {name} | {shown} | {default} | {one.metadata['help']} |")
+    return "\n".join(lines) + "\n"
 
 
 def _shown(one: Field[Any], value: Any) -> str:

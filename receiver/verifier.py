@@ -28,7 +28,7 @@ SHORTEST_WINDOW = 5.0
 """Seconds after the action's end from which `$window` is asked about; scrapes are seldom closer together."""
 
 AT_ONCE = 16
-"""Questions under way over all incidents; the others wait for their turn."""
+"""Questions of a kind under way over all incidents; the others wait for their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,9 @@ class Verifier:
         self._http = http
         self._clock = clock
         self._shortest = shortest_window
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        # Apart, so that a Prometheus that hangs doesn't keep health endpoints from being asked.
+        self._queries = asyncio.Semaphore(AT_ONCE)
+        self._probes = asyncio.Semaphore(AT_ONCE)
 
     async def look(
         self,
@@ -122,7 +124,7 @@ class Verifier:
         return list(await asyncio.gather(*asked))
 
     async def _health(self, service: Service, url: str) -> tuple[dict[str, Any], bool]:
-        async with self._turns:
+        async with self._probes:
             answer = await probe(self._http, url, word=service.health_word, timeout=service.health_timeout)
         reading = {
             "source": "health",
@@ -147,7 +149,7 @@ class Verifier:
     ) -> tuple[dict[str, Any], bool]:
         asked = _Asked(query, how, service, labels, since, now)
         try:
-            async with self._turns:
+            async with self._queries:
                 reading = await self._ask(asked)
         except MetricsUnavailable as error:
             reading = inconclusive(query, Reason.ERROR, str(error))

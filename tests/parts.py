@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Final
 
@@ -18,7 +18,7 @@ def _programs(package: str, *names: str) -> str | None:
     return f"{', '.join(missing)} not installed; as root: make parts (Debian's {package})" if missing else None
 
 
-PARTS: Final[Mapping[str, Callable[[], str | None]]] = {
+PARTS: Final[dict[str, Callable[[], str | None]]] = {
     "docker": engine.unavailable,
     "prometheus": lambda: _programs("prometheus", "prometheus", "promtool"),
     "alertmanager": lambda: _programs("prometheus-alertmanager", "prometheus-alertmanager"),

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -62,7 +61,7 @@ class Remediator:
             entries += page["items"]
             if not page.get("next"):
                 return entries
-            page = self.get(f"{path}?cursor={page['next']}")
+            page = self.get(f"{path}?after={page['next']}")
 
 
 @contextmanager
@@ -89,42 +88,28 @@ def running_remediator(
     command += ["--database", f"sqlite:///{directory / 'remediator.db'}"]
     with log.open("ab") as errors:
         try:
+            # Its console is ours, so that it sees a terminal where there is one.
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=None if show else errors,
                 stderr=errors,
                 env=environment,
                 start_new_session=True,
             )
         except OSError as error:
-            raise PartError(f"remediator can't be started: {command[0]}: {error.strerror}; run `make install`") from error
+            raise PartError(
+                f"remediator can't be started: {command[0]}: {error.strerror}; run `make install`"
+            ) from error
     child = Child("remediator", process, log)
-    reader = threading.Thread(target=_relay, args=(process, directory / "console.log", show), daemon=True)
-    reader.start()
     try:
         wait_until(lambda: is_ready(f"http://127.0.0.1:{port}/readyz"), child, START_TIMEOUT)
         yield Remediator(f"http://127.0.0.1:{port}", child)
     finally:
         child.stop(STOP_TIMEOUT)
-        reader.join(5.0)
 
 
 def _program() -> str:
     """Return the command that belongs to the interpreter that runs us."""
     beside = Path(sys.executable).parent / "remediator"
     return str(beside) if beside.exists() else "remediator"
-
-
-def _relay(process: subprocess.Popen[bytes], copy: Path, show: bool) -> None:
-    """Pass on what it prints, line by line, until it ends; keep a copy."""
-    stream = process.stdout
-    if stream is None:
-        return
-    with copy.open("ab") as out:
-        for line in stream:
-            out.write(line)
-            out.flush()
-            if show:
-                sys.stdout.write("  " + line.decode(errors="replace"))
-                sys.stdout.flush()

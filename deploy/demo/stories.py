@@ -2,11 +2,26 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from deploy.demo import images
-from deploy.demo.stage import Stage
 from deploy.demo.traffic import NORMAL, SURGE, Traffic
+
+
+class Breakable(Protocol):
+    """What a story does to the service, wherever that runs."""
+
+    def stop(self) -> None:
+        """Stop its first instance."""
+        ...
+
+    def fault(self, mode: str, share: float = 0.5) -> None:
+        """Give a fault to one process; a restart cures it."""
+        ...
+
+    def deploy(self, tag: str) -> None:
+        """Run another release in the place of this one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,23 +35,23 @@ class Story:
         cause: does it.
         calm: what ends by itself once the incident is resolved, such as a surge.
         needs_known_good: whether the good version must have proven itself first.
-        real_engine_only: whether it needs images, which processes don't have.
+        scales: whether instances are added, and taken away again once it is quiet.
     """
 
     name: str
     alert: str
     told: str
-    cause: Callable[[Stage, Traffic], None]
-    calm: Callable[[Stage, Traffic], None] | None = None
+    cause: Callable[[Breakable, Traffic], None]
+    calm: Callable[[Traffic], None] | None = None
     needs_known_good: bool = False
     scales: bool = False
 
 
-def _surge(_: Stage, traffic: Traffic) -> None:
+def _surge(_: Breakable, traffic: Traffic) -> None:
     traffic.rate = SURGE
 
 
-def _calm(_: Stage, traffic: Traffic) -> None:
+def _calm(traffic: Traffic) -> None:
     traffic.rate = NORMAL
 
 
@@ -44,8 +59,18 @@ STORIES: Final[dict[str, Story]] = {
     story.name: story
     for story in (
         Story("down", "ServiceDown", "the container is stopped", lambda stage, _: stage.stop()),
-        Story("hang", "ServiceDown", "the process hangs: it runs, and answers nothing", lambda stage, _: stage.fault("hang")),
-        Story("errors", "HighErrorRate", "the process begins to fail every second request", lambda stage, _: stage.fault("errors")),
+        Story(
+            "hang",
+            "ServiceDown",
+            "the process hangs: it runs, and answers nothing",
+            lambda stage, _: stage.fault("hang"),
+        ),
+        Story(
+            "errors",
+            "HighErrorRate",
+            "the process begins to fail every second request",
+            lambda stage, _: stage.fault("errors"),
+        ),
         Story(
             "bad-image",
             "HighErrorRate",
@@ -53,6 +78,13 @@ STORIES: Final[dict[str, Story]] = {
             lambda stage, _: stage.deploy(images.BAD),
             needs_known_good=True,
         ),
-        Story("slow", "HighResponseTime", "three times as many users come as one instance can serve", _surge, _calm, scales=True),
+        Story(
+            "slow",
+            "HighResponseTime",
+            "three times as many users come as one instance can serve",
+            _surge,
+            _calm,
+            scales=True,
+        ),
     )
 }

@@ -5,13 +5,15 @@ socket, pid file and bridge, and no firewall rules: starting a second engine wit
 Without rules containers reach each other and the host, published ports go through the engine's own proxy process.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -61,9 +63,9 @@ class Engine:
         return client(self.path, timeout)
 
 
-def client(socket: Path, timeout: float = 60.0) -> httpx.Client:
+def client(path: Path, timeout: float = 60.0) -> httpx.Client:
     """Return an HTTP client for an engine's API on a UNIX socket; timeout in seconds."""
-    return httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://engine", timeout=timeout)
+    return httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://engine", timeout=timeout)
 
 
 def unavailable() -> str | None:
@@ -83,11 +85,12 @@ def program(name: str) -> str | None:
 def running_engine(directory: Path) -> Iterator[Engine]:
     """Start an engine whose data lives in `directory`, and stop it with all its containers and networks afterwards.
 
-    Images stay in the directory, so a second start there has them already. Only one engine at a time per directory:
-    what an earlier, killed run left behind there is ended first.
+    Images stay in the directory, so a second start there has them already. What an earlier, killed run left behind
+    there is ended first.
 
     Raises:
-        PartError: not root, not installed, or it didn't start; the text has its last log lines.
+        PartError: not root, not installed, another engine of ours runs in this directory, or it didn't start; the
+            text has its last log lines.
     """
     reason = unavailable()
     if reason is not None:
@@ -96,9 +99,10 @@ def running_engine(directory: Path) -> Iterator[Engine]:
     directory.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256(str(directory).encode()).hexdigest()[:8]
     run = RUN / key
-    _clear_stale(run, directory)
-    run.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        stack.enter_context(_alone_in(directory))
+        _clear_stale(run, directory)
+        run.mkdir(parents=True, exist_ok=True)
         stack.callback(shutil.rmtree, run, ignore_errors=True)
         name = f"rmd{key}"
         bridge.create(name)
@@ -114,6 +118,42 @@ def running_engine(directory: Path) -> Iterator[Engine]:
         yield engine
 
 
+@contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """Hold the directory, so that a second start there is refused instead of ending the first."""
+    with (directory / "engine.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PartError(f"an engine runs in {directory} already: end what started it, or use another one") from error
+        yield
+
+
+@contextmanager
+def existing_engine(path: Path) -> Iterator[Engine]:
+    """Yield an engine that runs already; nothing of it is stopped afterwards, and only our own containers are removed.
+
+    Args:
+        path: of its socket.
+
+    Raises:
+        PartError: it doesn't answer.
+    """
+    with client(path, timeout=10.0) as http:
+        try:
+            facts = http.get("/version").raise_for_status().json()
+        except httpx.HTTPError as error:
+            raise PartError(f"the Docker engine at {path} doesn't answer: {error}") from error
+    yield Engine(f"unix://{path}", 0, path.parent, facts["Version"], facts["ApiVersion"], own=False)
+
+
+def is_listening(path: Path) -> bool:
+    """Whether somebody accepts connections on a UNIX socket (httpx leaks a socket for each refused one)."""
+    with closing(socket.socket(socket.AF_UNIX)) as probe:
+        probe.settimeout(5.0)
+        return probe.connect_ex(str(path)) == 0
+
+
 def _environment() -> dict[str, str]:
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin"
     return {"PATH": path, "HOME": "/root", "LANG": "C.UTF-8"}
@@ -122,13 +162,13 @@ def _environment() -> dict[str, str]:
 def _containerd(directory: Path, run: Path) -> Child:
     config = run / "containerd.toml"
     config.write_text(CONTAINERD_CONFIG)
-    socket = run / "containerd.sock"
+    address = run / "containerd.sock"
     command = [program("containerd") or "containerd", "--config", str(config), "--log-level", "warn"]
-    command += ["--root", str(directory / "containerd"), "--state", str(run / "containerd"), "--address", str(socket)]
+    command += ["--root", str(directory / "containerd"), "--state", str(run / "containerd"), "--address", str(address)]
     child = start("containerd", command, directory / "containerd.log", _environment())
     (run / "containerd.pid").write_text(str(child.pid))
     try:
-        wait_until(socket.exists, child, START_TIMEOUT)
+        wait_until(address.exists, child, START_TIMEOUT)
     except PartError:
         child.stop()
         raise
@@ -146,12 +186,12 @@ def _dockerd(directory: Path, run: Path, bridge_name: str) -> Child:
     return start("dockerd", command, directory / "dockerd.log", _environment())
 
 
-def _await(dockerd: Child, directory: Path, socket: Path) -> Engine:
-    with client(socket, timeout=5.0) as http:
+def _await(dockerd: Child, directory: Path, path: Path) -> Engine:
+    with client(path, timeout=5.0) as http:
 
         def answers() -> bool:
             try:
-                return http.get("/_ping").status_code == httpx.codes.OK
+                return is_listening(path) and http.get("/_ping").status_code == httpx.codes.OK
             except httpx.TransportError:
                 return False
 
@@ -161,20 +201,23 @@ def _await(dockerd: Child, directory: Path, socket: Path) -> Engine:
             dockerd.stop()
             raise
         facts = http.get("/version").json()
-    return Engine(f"unix://{socket}", dockerd.pid, directory, facts["Version"], facts["ApiVersion"])
+    return Engine(f"unix://{path}", dockerd.pid, directory, facts["Version"], facts["ApiVersion"])
 
 
 def _remove_everything(engine: Engine) -> None:
     """Remove containers and networks, so that no bridge or process outlives the engine; images stay."""
     with suppress(ProcessLookupError):
         os.kill(engine.pid, signal.SIGCONT)
+    if not is_listening(engine.path):
+        # The engine died or was killed by a test: the next start in this directory finds and removes what it left.
+        return
     try:
         with engine.client(timeout=20.0) as http:
             for row in http.get("/containers/json", params={"all": "1"}).json():
                 http.delete(f"/containers/{row['Id']}", params={"force": "1", "v": "1"})
             http.post("/networks/prune")
     except httpx.TransportError:
-        # The engine died or was killed by a test: the next start in this directory finds and removes what it left.
+        # It died meanwhile: the same.
         return
 
 

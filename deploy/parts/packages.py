@@ -75,7 +75,7 @@ def ensure(packages: Sequence[str]) -> Provision:
         return Provision(present, (), {name: f"{hint} {name}" for name in absent})
     installed: list[str] = []
     missing: dict[str, str] = {}
-    with _no_service_starts():
+    with no_service_starts():
         problem = _apt("update")
         for name in absent:
             failure = _apt("install", "--yes", "--no-install-recommends", name)
@@ -116,7 +116,7 @@ def _apt(*arguments: str) -> str | None:
 
 
 @contextmanager
-def _no_service_starts() -> Iterator[None]:
+def no_service_starts() -> Iterator[None]:
     """Forbid package scripts to start services, unless the machine has a policy of its own."""
     if POLICY_FILE.exists():
         yield

@@ -19,6 +19,9 @@ from receiver.ports import Chat, ChatError, Clock, Store, StoreUnavailable
 POLL = 1.0
 """Seconds between looks at the outbox when nobody nudges: the grain of retries."""
 
+GAP = 0.05
+"""Seconds between looks at the outbox when it is nudged without end, as in a storm of alerts."""
+
 HEADS = 64
 """Lanes looked at in one go."""
 
@@ -79,6 +82,7 @@ class Outbox:
         self._senders = senders
         self._observe = observe
         self._nudged = asyncio.Event()
+        self._freed = asyncio.Event()
         self._stop_by: float | None = None
         self._sure: set[str] = set()
         self._busy: dict[str, asyncio.Task[None]] = {}
@@ -105,13 +109,16 @@ class Outbox:
     async def _round(self) -> bool:
         """Begin to send the head of each idle lane; True when stopping and nothing is left to do in time."""
         self._nudged.clear()
+        self._freed.clear()
+        # A lane that becomes free while the store is read may be shown there with the row that it has just sent.
+        busy = set(self._busy)
         try:
             heads = await self._store.outbox(HEADS)
         except StoreUnavailable as error:
             _log.warning("outbox.unreadable", error=str(error))
             heads = ()
         for handle, row, attempts in heads:
-            if row.lane not in self._busy:
+            if row.lane not in busy:
                 self._begin(row.lane, self._deliver(handle, row, attempts), partial(self._idle, handle, row, attempts))
         if self._stop_by is None:
             return False
@@ -123,8 +130,7 @@ class Outbox:
 
     def _idle(self, handle: int, row: OutboxRow, attempts: int, task: asyncio.Task[None]) -> None:
         """Free the lane; a sender that broke (a defect, not a failure) must be seen and must not block it."""
-        del self._busy[row.lane]
-        self._nudged.set()
+        self._free(row.lane)
         if task.cancelled() or (error := task.exception()) is None:
             return
         _log.error("outbox.broken", lane=row.lane, key=row.key, exc_info=error)
@@ -136,19 +142,18 @@ class Outbox:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("outbox.held", lane=lane, exc_info=error)
             return
+        self._free(lane)
+
+    def _free(self, lane: str) -> None:
         del self._busy[lane]
+        self._freed.set()
         self._nudged.set()
 
     async def _wait(self) -> None:
-        """Wait until rows were written, a lane is idle, or it is time to look for what is to be tried again."""
-        timeout = POLL
-        if self._stop_by is not None:
-            timeout = max(0.01, min(POLL, self._stop_by - self._clock.monotonic()))
-        try:
-            async with asyncio.timeout(timeout):
-                await self._nudged.wait()
-        except TimeoutError:
+        """Wait until a lane is free, rows were written (and a moment has passed), or it is time to look again."""
+        if not await _within(POLL, self._nudged):
             return
+        await _within(GAP, self._freed)
 
     async def _deliver(self, handle: int, row: OutboxRow, attempts: int) -> None:
         sender = self._senders.get(row.lane)
@@ -185,3 +190,12 @@ class Outbox:
             self._sure.discard(row.lane)
             _log.warning("outbox.not_noted", lane=row.lane, key=row.key, error=str(unavailable))
             await self._clock.sleep(POLL)
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Wait for an event; False when it did not come in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False

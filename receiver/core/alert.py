@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import date
 from enum import StrEnum
 
 
@@ -87,36 +87,33 @@ def change_of(alert: Alert, known: Known | None) -> Change:
 
 
 _TIME = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(?:[Zz]|([+-])(\d\d):(\d\d))",
+    r"(\d{4})-(\d\d)-(\d\d)[Tt]([01]\d|2[0-3]):([0-5]\d):([0-5]\d|60)(?:\.(\d{1,9})\d*)?"
+    r"(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))",
     re.ASCII,
 )
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = date(1970, 1, 1).toordinal()
+_YEARS = range(1678, 2262)
+"""What fits into 64 bits of nanoseconds (Go's UnixNano has the same bounds)."""
 
 
 def parse_time(text: str) -> int:
     """Return an RFC 3339 time as UNIX nanoseconds; 0 for the year 1, Go's zero time.
 
     Raises:
-        ValueError: it is not an RFC 3339 time.
+        ValueError: it is not an RFC 3339 time, or too far from now to be one of an alert.
     """
     found = _TIME.fullmatch(text)
     if found is None:
         raise ValueError(f"not an RFC 3339 time: {text[:40]!r}")
     year, month, day, hour, minute, second, fraction, sign, off_hour, off_minute = found.groups()
+    days = date(int(year), int(month), int(day)).toordinal() - _EPOCH
     if year == "0001":
         return 0
-    # A leap second is folded into the next second, as Go's parser and POSIX time do not know it.
-    whole = datetime(
-        int(year),
-        int(month),
-        int(day),
-        int(hour),
-        int(minute),
-        min(int(second), 59),
-        tzinfo=UTC,
-    )
-    seconds = int((whole - _EPOCH).total_seconds()) + (int(second) == 60)
+    if int(year) not in _YEARS:
+        raise ValueError(f"no time of an alert: {text[:40]!r}")
+    # A leap second counts as the first of the next minute, as POSIX time does not know it.
+    seconds = days * 86_400 + int(hour) * 3600 + int(minute) * 60 + int(second)
     if sign is not None:
         offset = int(off_hour) * 3600 + int(off_minute) * 60
         seconds += -offset if sign == "+" else offset
-    return seconds * 1_000_000_000 + int((fraction or "0").ljust(9, "0"))
+    return seconds * 1_000_000_000 + (int(fraction.ljust(9, "0")) if fraction else 0)

@@ -215,6 +215,7 @@ class StepFinished:
     action_id: str
     ok: bool
     text: str
+    action: str = ""
     restored: bool = False
     post_state: Json = field(default_factory=dict)
     data: Json = field(default_factory=dict)

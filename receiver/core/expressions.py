@@ -103,7 +103,9 @@ def _check_open(kind: str, found: str, offset: int) -> None:
 def _check_atom(found: str, offset: int) -> None:
     if _FOREIGN_ESCAPE.match(found):
         raise ExpressionError(f"{found!r} is not known to Alertmanager", offset)
-    if not found.startswith("[") or len(found) == 1:
+    if found == "[":
+        raise ExpressionError("a [ is never closed; write \\[ for the character", offset)
+    if not found.startswith("["):
         return
     if "[:" in found:
         raise ExpressionError(f"{found!r}: write out the characters, for example [a-zA-Z0-9]", offset)

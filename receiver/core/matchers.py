@@ -62,7 +62,7 @@ _NAME = re.compile(
     re.ASCII | re.DOTALL,
 )
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"\s*', re.DOTALL)
-_BARE = re.compile(r'[^"{}\',\s][^"{},]*')
+_BARE = re.compile(r'[^"{}\',\s=~!][^"{},]*')
 _ESCAPES = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
 _MAX_LENGTH = 2000
 
@@ -100,7 +100,7 @@ def parse_matchers(text: str) -> tuple[Matcher, ...]:
                 raise MatcherError(f"expected a comma, found {text[position]!r}", position)
             position += 1
     if not found:
-        raise MatcherError('no matcher; write for example alertname="ServiceDown"', min(position, max(0, end - 1)))
+        raise MatcherError('no matcher; write for example alertname="ServiceDown"')
     return tuple(found)
 
 

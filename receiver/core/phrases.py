@@ -19,7 +19,7 @@ def clean(text: str, limit: int = TEXT_LIMIT) -> str:
 
     Alerts bring any text; none of it may move a terminal's cursor or reorder a line.
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():  # no control or format character, and no space but the plain one: nothing to do
         return text if len(text) <= limit else f"{text[: limit - 1]}…"
     text = text[: limit * 4]
     kept = "".join(" " if char.isspace() else char for char in text if char.isspace() or _harmless(char))
@@ -86,4 +86,4 @@ def _number(reading: Mapping[str, Any]) -> str | None:
 
 def sentences(*parts: str) -> str:
     """Join parts as sentences; empty ones are left out."""
-    return " ".join(part if part.endswith((".", "!", "?", "…")) else f"{part}." for part in parts if part)
+    return " ".join(part if part.endswith((".", "!", "?", "…", ".)")) else f"{part}." for part in parts if part)

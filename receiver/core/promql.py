@@ -45,6 +45,8 @@ def selectors(expr: str) -> tuple[str, ...]:
         word = text.lower() if kind == "word" else ""
         if word in _GROUPING:
             position = _closing(tokens, position + 1, "(", ")") if following == "(" else position + 1
+        elif text == "[" and kind == "sign":
+            position = _closing(tokens, position, "[", "]")
         elif text == "{" and kind == "sign":
             end = _closing(tokens, position, "{", "}")
             found["".join(one for _, one in tokens[position:end])] = None

@@ -14,8 +14,8 @@ from receiver.core.events import Recorded
 from receiver.core.incident import Incident
 from receiver.core.outbox import OutboxRow
 from receiver.core.phrases import listed, sentences, span
-from receiver.core.timeline import Header, entry, header
-from receiver.core.words import Names
+from receiver.core.timeline import Header, header, kind_of, tone_of
+from receiver.core.words import Names, say
 
 PAGE_LANES = "escalation:"
 """Lanes that call people; all others are chats."""
@@ -136,9 +136,13 @@ def _base(incident: Incident) -> dict[str, Any]:
 
 
 def _payload(recorded: Recorded, incident: Incident, names: Names) -> dict[str, Any]:
-    one = entry(recorded, names)
-    payload = _base(incident) | {"at": one.at, "kind": one.kind, "text": one.text, "tone": one.tone}
     event = recorded.event
+    payload = _base(incident) | {
+        "at": recorded.at,
+        "kind": kind_of(event),
+        "text": say(event, names),
+        "tone": tone_of(event),
+    }
     if isinstance(event, ev.ApprovalAsked):
         payload |= {
             "approval": event.approval,
@@ -179,7 +183,7 @@ def _pages(
 def closing(incident: Incident) -> str:
     """Return the last message of an incident: how long, what was done, by whom."""
     seconds = (incident.ended_at or incident.updated_at) - incident.opened_at
-    steps = listed((f"{one.step} {one.result}{', taken back' if one.taken_back else ''}" for one in incident.done), 10)
+    steps = listed((f"{one.step} {one.result}{' (taken back)' if one.taken_back else ''}" for one in incident.done), 10)
     what = f"{incident.severity.value} {incident.alert} on {incident.target}"
     return sentences(
         f"{what}: {incident.phase.value} after {span(seconds)}",

@@ -57,7 +57,7 @@ def entries(events: Sequence[Recorded]) -> list[Entry]:
         if isinstance(event, ev.Sampled) and event.verdict is verdict:
             held, alike = recorded, alike + 1
             continue
-        if held is not None and not isinstance(event, ev.Sampled):
+        if held is not None:
             found.append(_alike(held, names, alike))
         held, alike = None, 1
         verdict = event.verdict if isinstance(event, ev.Sampled) else _NO_LOOK

@@ -56,6 +56,10 @@ def _by(person: str | None, via: str) -> str:
     return f"{who} (via {via})" if via else who
 
 
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 # --- one function an event ----------------------------------------------------------------------------------------
 
 
@@ -87,11 +91,13 @@ def _lead_changed(event: ev.LeadChanged, names: Names) -> str:
 
 
 def _diagnosed(event: ev.Diagnosed, names: Names) -> str:
+    measured = figures(event.readings)
+    now = f"Now: {measured}" if measured else ""
     if event.failed:
-        return sentences(f"Diagnosis failed: {event.failed}", event.confirmation)
+        return sentences(f"Diagnosis failed: {event.failed}", _capital(event.confirmation), now)
     texts = [str(one.get("text") or one.get("summary") or "") for one in event.findings]
     found = "; ".join(text for text in texts if text)
-    return sentences(f"Diagnosis: {found or 'nothing to report'}", event.confirmation)
+    return sentences(f"Diagnosis: {found or 'nothing to report'}", _capital(event.confirmation), now)
 
 
 def _refused(event: ev.StepRefused, names: Names) -> str:
@@ -173,11 +179,11 @@ def purpose_words(purpose: str, step: str | None) -> str:
 
 
 def _check_began(event: ev.CheckBegan, names: Names) -> str:
+    what, every, until = purpose_words(event.purpose, event.step), span(event.interval), moment(event.deadline)
+    if event.purpose == "hold":
+        return sentences(f"Watching {what}, every {every}, at most until {until}")
     looks = f"{event.consecutive} good looks in a row" if event.consecutive > 1 else "one good look"
-    return sentences(
-        f"Checking {purpose_words(event.purpose, event.step)}: {looks} wanted, every {span(event.interval)},"
-        f" until {moment(event.deadline)}"
-    )
+    return sentences(f"Checking {what}, every {every} until {until}; {looks} will do")
 
 
 def _sampled(event: ev.Sampled, names: Names) -> str:
@@ -185,17 +191,32 @@ def _sampled(event: ev.Sampled, names: Names) -> str:
     return sentences(f"{word}: {event.text or figures(event.readings)}")
 
 
+_PASSED = {
+    "step": "Verified: step {step} helped",
+    "hold": "Verified: it stayed healthy",
+    "cleanup": "Verified: it stays healthy without what was added",
+}
+_FAILED = {
+    "step": "Not fixed: step {step} did not help",
+    "gone": "Not fixed, although the alert resolved",
+    "hold": "It did not stay healthy",
+    "cleanup": "It is not healthy without what was added",
+}
+
+
 def _verified(event: ev.Verified, names: Names) -> str:
-    words = {"passed": "Verified", "failed": "Not fixed", "inconclusive": "Can't tell"}
+    if event.verdict == "passed":
+        said = _PASSED.get(event.purpose, "Verified: it works again")
+    elif event.verdict == "failed":
+        said = _FAILED.get(event.purpose, "Not fixed")
+    else:
+        said = f"Can't tell {purpose_words(event.purpose, event.step)}"
     numbers = before_and_after(event.before, event.after)
-    until = ""
-    if event.verdict == "passed" and event.hold_until is not None:
-        until = f"Must stay so until {moment(event.hold_until)}"
-    said = purpose_words(event.purpose, event.step)
+    holds = event.verdict == "passed" and event.hold_until is not None
     return sentences(
-        f"{words.get(event.verdict, event.verdict)} ({said}): {event.text}",
+        f"{said.replace('{step}', event.step or '?')} ({event.text})" if event.text else said,
         f"Before -> after: {numbers}" if numbers else "",
-        until,
+        f"Must stay so until {moment(event.hold_until)}" if holds else "",
     )
 
 
@@ -209,7 +230,7 @@ def _paged(event: ev.Paged, names: Names) -> str:
 
 
 def _cleanup_planned(event: ev.CleanupPlanned, names: Names) -> str:
-    return sentences(f"Takes back {listed(event.steps)} at {moment(event.at)} if it stays quiet", event.text)
+    return sentences(f"Takes back {listed(event.steps)} at {moment(event.at)} if it stays quiet", _capital(event.text))
 
 
 def _cleanup_interrupted(event: ev.CleanupInterrupted, names: Names) -> str:

@@ -24,6 +24,7 @@ from receiver.core.playbook import (
     Verification,
 )
 from receiver.core.severity import Severity
+from receiver.core.stored import playbook_version, policy_version
 from receiver.playbooks.actions import ActionFacts
 from receiver.playbooks.schema import (
     ApprovalModel,
@@ -38,7 +39,6 @@ from receiver.playbooks.schema import (
     StepModel,
     VerifyModel,
 )
-from receiver.playbooks.stored import playbook_version, policy_version
 
 _AUTOMATIC = frozenset({"restart", "scale"})
 _ASK = ApprovalPolicy(approvals=1, reason_required=True)

@@ -120,6 +120,8 @@ def check_url(value: str, schemes: tuple[str, ...]) -> str:
         PydanticCustomError: it isn't.
     """
     wanted = " or ".join(f"{scheme}://" for scheme in schemes)
+    if "{{" in value:
+        raise _wrong("takes no template: a host never comes from an alert")
     if any(character.isspace() or not character.isprintable() for character in value):
         raise _wrong("an URL holds no spaces or control characters")
     try:
@@ -135,8 +137,6 @@ def check_url(value: str, schemes: tuple[str, ...]) -> str:
         return value
     if not parts.hostname:
         raise _wrong(f"{value[:80]!r} names no host")
-    if "{{" in value:
-        raise _wrong("takes no template: a host never comes from an alert")
     if parts.username is not None or parts.password is not None:
         raise _wrong("holds credentials; they would be shown wherever the URL is")
     return value

@@ -132,9 +132,13 @@ def _queries(subject: Subject, loc: Loc, verify: VerifyModel) -> Iterator[Proble
         names.add(query.name)
         for field, text in (("expr", query.expr), ("traffic", query.traffic)):
             try:
-                query_slots(text or "")
+                found = query_slots(text or "")
             except TemplateError as error:
                 yield subject.error((*at, field), f"query `{query.name}`: {error}", offset=error.offset)
+                continue
+            for slot in (one for one in found if one.source == "annotations"):
+                why = "a verification knows the alert's labels only: annotations are prose and change"
+                yield subject.error((*at, field), f"query `{query.name}`: {slot}: {why}", offset=slot.offset)
         if query.min_traffic > 0 and not subject.given(*at, "traffic"):
             text = f"query `{query.name}`: `min_traffic` needs `traffic`, an expression for the number of requests"
             yield subject.error((*at, "min_traffic"), text, key=True)

@@ -19,7 +19,7 @@ from receiver.playbooks.lint_playbooks import lint_playbooks
 from receiver.playbooks.lint_services import lint_engines, lint_services
 from receiver.playbooks.lint_steps import lint_defaults
 from receiver.playbooks.positions import MapNode, Node, key_place, overlay
-from receiver.playbooks.problems import Level, PolicyError, Problem, errors_of, in_order
+from receiver.playbooks.problems import Level, Place, PolicyError, Problem, errors_of, in_order
 from receiver.playbooks.reader import read_file
 from receiver.playbooks.schema import FileModel
 from receiver.playbooks.subject import Subject
@@ -82,7 +82,7 @@ def check_files(
 
 
 def engine_variable(name: str) -> str:
-    """Return the environment variable that replaces an engine's URL: `REMEDIATOR_ENGINE_BUILD_HOST` for build-host."""
+    """Return the environment variable that replaces an engine's URL; for `build-host` it ends in `BUILD_HOST`."""
     return _ENGINE_VARIABLE + "".join(one.upper() if one.isalnum() else "_" for one in name)
 
 
@@ -95,6 +95,8 @@ def _examine(
     problems: list[Problem] = []
     merged: Node | None = None
     complete = True
+    if not paths:
+        problems.append(Problem(Place("playbooks.yaml"), "no playbooks file is given"))
     for path in paths:
         node, found = read_file(path)
         problems += found

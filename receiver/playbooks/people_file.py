@@ -26,6 +26,12 @@ def _token_hash(value: object) -> object:
     return value
 
 
+def _list_of_hashes(value: object) -> object:
+    if not isinstance(value, list):
+        raise PydanticCustomError("policy", "{message}", {"message": "needs a list of hashes of tokens"})
+    return value
+
+
 TokenHash = Annotated[
     str, BeforeValidator(_token_hash), WithJsonSchema({"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"})
 ]
@@ -43,7 +49,7 @@ class PersonModel(Model):
         description="`viewer` reads; `responder` acknowledges, takes over and closes; `approver` approves and denies; "
         "`admin` turns the kill switch, pauses and reloads. Each includes the ones before it.",
     )
-    tokens: list[TokenHash] = Field(
+    tokens: Annotated[list[TokenHash], BeforeValidator(_list_of_hashes)] = Field(
         [],
         max_length=10,
         description="Hashes of their tokens, made by `remediator token`; several while one is replaced.",

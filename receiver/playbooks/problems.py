@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+MAX_TOLD = 1000
+"""Mistakes that one run tells; nobody reads more."""
+
 
 class Level(StrEnum):
     """An error refuses the file; a warning does not."""
@@ -54,14 +57,19 @@ def errors_of(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def in_order(problems: Iterable[Problem], files: Sequence[str]) -> list[Problem]:
-    """Sort by file as given, then position; the same mistake at the same place is told once."""
+    """Sort by file as given, then position; the same mistake at the same place is told once, and not too many."""
     rank = {file: number for number, file in enumerate(files)}
     unique = dict.fromkeys(problems)
 
     def key(problem: Problem) -> tuple[int, Place, str]:
         return rank.get(problem.place.file, len(rank)), problem.place, problem.message
 
-    return sorted(unique, key=key)
+    found = sorted(unique, key=key)
+    kept, rest = found[:MAX_TOLD], found[MAX_TOLD:]
+    if rest:
+        level = Level.ERROR if errors_of(rest) else Level.WARNING
+        kept.append(Problem(rest[0].place, f"and {len(rest)} more from here on", level))
+    return kept
 
 
 def format_problems(problems: Iterable[Problem], style: str = "text") -> str:

@@ -17,8 +17,11 @@ _WANTED = {
     "string_type": "a text",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
     "float_type": "a number",
+    "float_parsing": "a number",
     "bool_type": "true or false",
+    "bool_parsing": "true or false",
     "list_type": "a list",
     "tuple_type": "a list",
     "dict_type": "a mapping",
@@ -82,6 +85,8 @@ def _words(detail: ErrorDetails) -> str:
     kind, value, context = detail["type"], detail.get("input"), detail.get("ctx", {})
     if kind == "policy":
         return str(context["message"])
+    if kind == "value_error":
+        return str(context["error"])
     if kind in _WANTED:
         return f"needs {_WANTED[kind]}, found {_found(value)}"
     if kind == "literal_error":

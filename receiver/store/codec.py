@@ -6,10 +6,9 @@ step, before it is decoded; so a log written by any earlier release reads as if 
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, get_origin
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -17,6 +16,7 @@ from receiver.core.alert import Alert, AlertStatus
 from receiver.core.events import BY_NAME, VERSIONS, Event
 from receiver.core.incident import Incident
 from receiver.core.playbook import Playbook
+from receiver.core.stored import playbook_from_json, playbook_to_json
 from receiver.ports import AlertRow
 
 Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
@@ -45,21 +45,7 @@ def unpack(stored: bytes) -> bytes:
     return zlib.decompress(stored) if stored[:1] == bytes([_ZLIB]) else stored
 
 
-def _encode_special(value: Any) -> Any:
-    """Write a compiled expression as its text."""
-    if isinstance(value, re.Pattern):
-        return value.pattern
-    raise NotImplementedError(f"no JSON for {type(value).__name__}")
-
-
-def _decode_special(wanted: Any, value: Any) -> Any:
-    """Compile an expression again, as `receiver.core.matchers.matcher` does it."""
-    if (get_origin(wanted) or wanted) is re.Pattern:
-        return re.compile(value, re.DOTALL)
-    raise NotImplementedError(f"no {wanted} from JSON")
-
-
-_encoder = msgspec.json.Encoder(enc_hook=_encode_special)
+_encoder = msgspec.json.Encoder()
 
 
 def encode(value: Any) -> bytes:
@@ -72,13 +58,8 @@ def decode(raw: bytes) -> Any:
     return msgspec.json.decode(raw)
 
 
-def _decoder(wanted: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(wanted, dec_hook=_decode_special)
-
-
-_incident = _decoder(Incident)
-_playbook = _decoder(Playbook)
-_events = {name: _decoder(kind) for name, kind in BY_NAME.items()}
+_incident = msgspec.json.Decoder(Incident)
+_events = {name: msgspec.json.Decoder(kind) for name, kind in BY_NAME.items()}
 
 
 def encode_event(event: Event) -> tuple[str, int, bytes]:
@@ -136,19 +117,18 @@ def decode_incident(stored: bytes) -> Incident:
 
 def encode_playbook(playbook: Playbook) -> bytes:
     """Return a playbook version as it is stored."""
-    return pack(_encoder.encode(playbook))
+    return pack(encode(playbook_to_json(playbook)))
 
 
 def decode_playbook(stored: bytes) -> Playbook:
     """Return a stored playbook version, its expressions compiled."""
-    playbook: Playbook = _playbook.decode(unpack(stored))
-    return playbook
+    return playbook_from_json(decode(unpack(stored)))
 
 
 AlertText: TypeAlias = tuple[dict[str, str], dict[str, str], int, str, str | None, str | None]
 """What is known of an alert beside its columns: labels, annotations, ends_at, generator_url, playbook, reason."""
 
-_block = _decoder(list[AlertText])
+_block = msgspec.json.Decoder(list[AlertText])
 
 
 def encode_alert(row: AlertRow) -> bytes:

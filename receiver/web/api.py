@@ -176,8 +176,6 @@ class Api:
         answer = await self._operations.vote(
             wanted, person=caller.id, approve=approve, reason=reason, via=_via(request)
         )
-        if answer.ok:
-            self._parts.metrics.votes.labels("approve" if approve else "deny").inc()
         return _answered(answer)
 
     async def acknowledge(self, request: Request, caller: Caller) -> Response:

@@ -7,12 +7,12 @@ a GET and take its 200 for a delivery.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import structlog
 
-from receiver.metrics import RECEIVED
 from receiver.ports import Body, Quarantined, StoreUnavailable
 from receiver.web.auth import WebhookAuth
 from receiver.web.body import Disconnected, LargeBodies, declared_length, read_body
@@ -78,7 +78,7 @@ class Ingest:
         except Disconnected:
             status = 499
         finally:
-            self._parts.metrics.webhook(status, self._monotonic() - began, size)
+            self._parts.metrics.webhooks.answered(status, self._monotonic() - began, size)
 
     def _admit(self, scope: Scope) -> int | None:
         """Judge a request by its head; returns the declared length of its body.
@@ -111,9 +111,7 @@ class Ingest:
         now = self._parts.clock.now()
         delivery = parse(body, now)
         kept = Body(now, body, len(delivery.alerts) + len(delivery.bad), _sender(scope))
-        total = _Total()
-        await self._store(delivery, kept, total)
-        return self._result(total)
+        return self._result([await self._store(delivery, kept)])
 
     async def _take_large(self, scope: Scope, body: bytes) -> dict[str, Any]:
         """Take a large body in slices; others get their turn between them.
@@ -124,65 +122,66 @@ class Ingest:
         now = self._parts.clock.now()
         envelope = open_envelope(body)
         kept: Body | None = Body(now, body, len(envelope.alerts), _sender(scope))
-        total = _Total()
+        stored: list[_Stored] = []
+        room = MAX_QUARANTINED
         for start in range(0, max(len(envelope.alerts), 1), SLICE):
             found = read_slice(envelope.alerts[start : start + SLICE], start, now)
             truncated = envelope.truncated_alerts if start == 0 else 0
-            await self._store(Delivery(found.alerts, found.bad, truncated), kept, total)
+            stored.append(await self._store(Delivery(found.alerts, found.bad, truncated), kept, room))
             kept = None
+            room = max(0, room - len(found.bad))
             await asyncio.sleep(0)
-        return self._result(total)
+        return self._result(stored)
 
-    async def _store(self, delivery: Delivery, body: Body | None, total: _Total) -> None:
-        bad = delivery.bad
-        room = max(0, MAX_QUARANTINED - len(total.bad))
-        received = await self._engine.ingest(delivery.alerts, body=body, quarantined=bad[:room])
-        figures = (
-            received.new,
-            received.repeats,
-            received.resolved,
-            received.refired,
-            received.stale,
-            received.unmatched,
-        )
-        self._parts.metrics.received(figures, len(bad))
+    async def _store(self, delivery: Delivery, body: Body | None, room: int = MAX_QUARANTINED) -> _Stored:
+        """Make a delivery durable; at most `room` of its bad alerts are kept one by one."""
+        received = await self._engine.ingest(delivery.alerts, body=body, quarantined=delivery.bad[:room])
+        figures = {
+            "new": received.new,
+            "repeats": received.repeats,
+            "resolved": received.resolved,
+            "refired": received.refired,
+            "stale": received.stale,
+            "unmatched": received.unmatched,
+        }
+        count = self._parts.metrics.webhooks.alerts
+        for result, number in figures.items():
+            if number:
+                count(result, number)
+        if delivery.bad:
+            count("quarantined", len(delivery.bad))
         if delivery.truncated:
             self._parts.truncated()
-        total.add(delivery, figures)
+        return _Stored(len(delivery.alerts), figures, len(delivery.bad), delivery.bad[:TOLD])
 
-    def _result(self, total: _Total) -> dict[str, Any]:
+    def _result(self, stored: Sequence[_Stored]) -> dict[str, Any]:
         """Return what the sender is told.
 
         Raises:
             Problem: not one alert could be used (422).
         """
-        if not total.quarantined:
-            return {"alerts": total.alerts, **total.figures}
-        told = [{"where": one.where, "message": one.message} for one in total.bad[:TOLD]]
-        _log.warning("alerts quarantined", quarantined=total.quarantined, good=total.alerts, errors=told[:3])
-        if not total.alerts:
-            detail = f"None of the {total.quarantined} alerts could be read; they are kept at /api/v1/quarantine."
+        alerts = sum(one.alerts for one in stored)
+        figures = stored[0].figures
+        if len(stored) > 1:
+            figures = {name: sum(one.figures[name] for one in stored) for name in figures}
+        quarantined = sum(one.quarantined for one in stored)
+        if not quarantined:
+            return {"alerts": alerts, **figures}
+        told = [{"where": bad.where, "message": bad.message} for one in stored for bad in one.bad][:TOLD]
+        _log.warning("alerts quarantined", quarantined=quarantined, good=alerts, errors=told[:3])
+        if not alerts:
+            detail = f"None of the {quarantined} alerts could be read; they are kept at /api/v1/quarantine."
             raise Problem(422, detail, errors=told)
-        return {"alerts": total.alerts, **total.figures, "quarantined": total.quarantined, "errors": told}
+        return {"alerts": alerts, **figures, "quarantined": quarantined, "errors": told}
 
 
-class _Total:
-    """What became of the alerts of one request."""
+class _Stored(NamedTuple):
+    """What became of the alerts of a request, or of a slice of it."""
 
-    __slots__ = ("alerts", "bad", "figures", "quarantined")
-
-    def __init__(self) -> None:
-        self.alerts = 0
-        self.quarantined = 0
-        self.bad: list[Quarantined] = []
-        self.figures = dict.fromkeys(RECEIVED[:-1], 0)
-
-    def add(self, delivery: Delivery, figures: tuple[int, ...]) -> None:
-        self.alerts += len(delivery.alerts)
-        self.quarantined += len(delivery.bad)
-        self.bad.extend(delivery.bad[: MAX_QUARANTINED - len(self.bad)])
-        for name, number in zip(self.figures, figures, strict=True):
-            self.figures[name] += number
+    alerts: int
+    figures: dict[str, int]
+    quarantined: int
+    bad: Sequence[Quarantined]
 
 
 def _sender(scope: Scope) -> str:

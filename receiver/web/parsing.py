@@ -32,7 +32,8 @@ _LATEST: Final = 2**63
 _FIRING: Final = AlertStatus.FIRING
 _RESOLVED: Final = AlertStatus.RESOLVED
 
-Fingerprint = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z", description="16 hex digits")]
+Fingerprint = Annotated[str, msgspec.Meta(min_length=16, max_length=16)]
+"""16 hex digits; that they are is checked in `_alert`, at a third of a pattern's cost."""
 
 
 class _Alert(msgspec.Struct, rename="camel", gc=False):
@@ -160,12 +161,19 @@ def _one(raw: msgspec.Raw) -> Alert:
 
 
 def _alert(one: _Alert) -> Alert:
+    fingerprint = one.fingerprint
+    try:
+        canonical = bytes.fromhex(fingerprint).hex()
+    except ValueError:
+        canonical = ""
+    if canonical != fingerprint:
+        raise BadAlert(f"not 16 lower-case hex digits: {fingerprint!r}", ".fingerprint")
     starts_at = _at(one.starts_at, ".startsAt")
     if one.status == "firing":
         # A firing alert's endsAt is Go's zero time; what else it may say isn't an end.
-        return Alert(one.fingerprint, _FIRING, one.labels, one.annotations, starts_at, 0, one.generator_url)
+        return Alert(fingerprint, _FIRING, one.labels, one.annotations, starts_at, 0, one.generator_url)
     ends_at = _at(one.ends_at, ".endsAt") if one.ends_at else 0
-    return Alert(one.fingerprint, _RESOLVED, one.labels, one.annotations, starts_at, ends_at, one.generator_url)
+    return Alert(fingerprint, _RESOLVED, one.labels, one.annotations, starts_at, ends_at, one.generator_url)
 
 
 def _at(text: str, where: str) -> int:

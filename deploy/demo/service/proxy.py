@@ -57,13 +57,14 @@ class Backends:
     def watch(self) -> None:
         """Look for backends and their health, for ever."""
         while True:
-            known = self._resolve()
+            known = self.resolve()
             healthy = [address for address in known if is_healthy(address)]
             with self.lock:
                 self.known, self.healthy = known, healthy
             time.sleep(CHECK_INTERVAL)
 
-    def _resolve(self) -> list[Address]:
+    def resolve(self) -> list[Address]:
+        """Return the addresses of all instances; none while they can't be told."""
         if self.file is not None:
             try:
                 entries: list[str] = json.loads(self.file.read_text())

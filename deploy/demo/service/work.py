@@ -91,7 +91,8 @@ class Worker:
         """Fail exactly the wanted share, evenly spread: no dice, so that a run can be repeated."""
         with self._lock:
             self._owed += self._share
-            if self._owed < 1.0:
+            # Ten times 0.1 is a little less than 1.
+            if self._owed < 1.0 - 1e-9:
                 return False
             self._owed -= 1.0
             return True

@@ -1,0 +1,138 @@
+"""Watch a real service break and be repaired: `python -m deploy.demo [--scenario NAME]`."""
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from deploy.demo import monitoring, telling
+from deploy.demo.cast import Cast, choose
+from deploy.demo.console import head, say
+from deploy.demo.containers import running_containers
+from deploy.demo.overlay import policy_files
+from deploy.demo.remediator import Remediator, running_remediator
+from deploy.demo.scene import Scene, changes
+from deploy.demo.stories import STORIES, Story
+from deploy.demo.traffic import Traffic
+from deploy.parts.alertmanager import running_alertmanager
+from deploy.parts.ports import free_port
+from deploy.parts.process import PartError, poll_until
+from deploy.parts.prometheus import Prometheus, running_prometheus
+
+DIRECTORY: Final = Path(".demo")
+"""Everything that the demo writes; images stay in it, so a second run starts faster."""
+
+WARM_UP: Final = 60.0
+"""Seconds that everything has to become quiet and known before something is broken."""
+
+
+def main() -> int:
+    """Tell a story; exits 0 when the incident was resolved."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.demo", description=__doc__)
+    parser.add_argument("--scenario", choices=sorted(STORIES), default="down", help="what breaks (down)")
+    parser.add_argument("--directory", type=Path, default=DIRECTORY, help="for data, logs and images (.demo)")
+    parser.add_argument("--runtime", choices=["auto", "process"], default="auto", help="process: without containers")
+    settings = parser.parse_args()
+    signal.signal(signal.SIGTERM, _interrupt)
+    begun = time.monotonic()
+    try:
+        cast = choose(processes_only=settings.runtime == "process")
+        for line in cast.describe():
+            say(line, "dim" if cast.real else "yellow")
+        tell(STORIES[settings.scenario], cast, settings.directory.resolve())
+    except PartError as error:
+        say(f"\nThe demo failed: {error}", "red")
+        return 1
+    except KeyboardInterrupt:
+        say("\nInterrupted; everything that the demo started is stopped.", "yellow")
+        return 130
+    say(f"\nDone in {time.monotonic() - begun:.0f} s; everything that the demo started is stopped.", "dim")
+    return 0
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def tell(story: Story, cast: Cast, directory: Path) -> None:
+    """Set the stage, break the service, watch, and say what happened.
+
+    Raises:
+        PartError: a part can't be had, the incident wasn't resolved in time, or we are in CI and a part is played.
+    """
+    if os.environ.get("CI") and not cast.real:
+        raise PartError("in CI every part must be real")
+    # The last run's database would make this one go on with its incidents.
+    shutil.rmtree(directory / "run", ignore_errors=True)
+    with ExitStack() as stack:
+        head("Setting the stage")
+        stage = stack.enter_context(running_containers(cast.existing, directory))
+        say(f"  smartresume-api answers at {stage.url} ({stage.told})")
+        traffic = stack.enter_context(Traffic(f"{stage.url}/api/v1/resumes"))
+        port = free_port()
+        prometheus, settings = _monitoring(stack, stage, directory, port)
+        files = policy_files(directory / "run", stage.places)
+        remediator = stack.enter_context(
+            running_remediator(directory / "run", port=port, playbooks=files, settings={**settings, **stage.settings})
+        )
+        say(f"  remediator serves {remediator.url} in mode act, with {', '.join(path.name for path in files)}")
+        _warm_up(story, stage, prometheus)
+        _play(story, stage, traffic, remediator)
+
+
+def _monitoring(
+    stack: ExitStack, stage: Scene, directory: Path, remediator_port: int
+) -> tuple[Prometheus, dict[str, str]]:
+    port = free_port()
+    webhook = f"http://127.0.0.1:{remediator_port}/webhooks/alertmanager"
+    alertmanager = stack.enter_context(
+        running_alertmanager(directory / "run" / "alertmanager", monitoring.alertmanager_config(webhook), port)
+    )
+    config = monitoring.prometheus_config(
+        stage.discovery,
+        alertmanager=f"127.0.0.1:{port}",
+        proxy=stage.url.removeprefix("http://"),
+        remediator=f"127.0.0.1:{remediator_port}",
+    )
+    prometheus = stack.enter_context(running_prometheus(directory / "run" / "prometheus", config))
+    say(f"  Prometheus {prometheus.url}, Alertmanager {alertmanager.url}: every second, to {webhook}")
+    return prometheus, {
+        "REMEDIATOR_PROMETHEUS_URL": prometheus.url,
+        "REMEDIATOR_ALERTMANAGER_URL": alertmanager.url,
+    }
+
+
+def _warm_up(story: Story, stage: Scene, prometheus: Prometheus) -> None:
+    """Wait until users are served, figures exist, and, where the story needs it, the good version has proven itself."""
+    poll_until(lambda: prometheus.value("service:up:max") == 1, WARM_UP, "Prometheus doesn't see the service")
+    poll_until(lambda: prometheus.value("service:http_requests:rate10s") > 1, WARM_UP, "no traffic is seen")
+    if story.needs_known_good:
+        say("  waiting until the running release has proven itself, to have something to go back to ...")
+        poll_until(stage.known_good, WARM_UP, "the running release wasn't kept as known good")
+
+
+def _play(story: Story, stage: Scene, traffic: Traffic, remediator: Remediator) -> None:
+    before = stage.facts()
+    traffic.answers.clear()
+    head(f"Now {story.told}.")
+    broken = time.time()
+    story.cause(stage, traffic)
+    settled = {"resolved", "cleanup"} if story.scales else {"resolved"}
+    incident = telling.watch(remediator, broken, settled)
+    if story.calm is not None:
+        head("The users go home.")
+        story.calm(traffic)
+        incident = telling.watch(remediator, broken, {"resolved"})
+    telling.timeline(remediator, incident["id"])
+    full = remediator.incident(incident["id"])
+    telling.summary(full, broken, traffic.answers, changes(before, stage.facts()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

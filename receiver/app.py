@@ -1,0 +1,339 @@
+"""The composition root: `build` joins the parts in one straight line, `serve` runs them until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import structlog
+import uvloop
+
+from receiver import logs
+from receiver.acting import Actor
+from receiver.alertmanager import AlertmanagerApi
+from receiver.chat.console import ConsoleChat
+from receiver.chat.escalation import EscalationSender, MetricPath, WebhookPath
+from receiver.chat.outbox import ChatSender, Outbox, Sender
+from receiver.clock import SystemClock
+from receiver.control import KillSwitch
+from receiver.core.events import Recorded
+from receiver.core.playbook import Policy
+from receiver.counting import count
+from receiver.engine import Engine
+from receiver.executor import Executor
+from receiver.ids import RandomIds
+from receiver.jobs.embedded import EmbeddedJobs
+from receiver.known_good import KnownGoodWatch
+from receiver.looking import Looker
+from receiver.metrics import Metrics
+from receiver.operations import Operations
+from receiver.playbooks import PolicyError
+from receiver.policies import Policies
+from receiver.ports import Clock, StoreLocked, StoreUnavailable, StoreUnusable
+from receiver.prometheus import Prometheus
+from receiver.resyncing import Resyncer
+from receiver.runtimes import Runtimes
+from receiver.settings import Settings
+from receiver.store.retention import Keep
+from receiver.store.space import Room, Space
+from receiver.store.sqlite import SqliteStore
+from receiver.targets import Targets
+from receiver.verifier import Verifier
+from receiver.web.health import Health
+from receiver.web.ports import Parts
+from receiver.web.server import bind, listen_address, make_server
+from receiver.web.site import Site
+from remediations.registry import load_actions
+
+CONSOLE = "console"
+ESCALATION = "escalation:people"
+
+PRUNE_EVERY = 300.0
+"""Seconds between two rounds of retention."""
+
+COUNT_EVERY = 5.0
+"""Seconds between two looks at the store's figures for the metrics."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything, joined. `background` runs beside the server until it stops."""
+
+    settings: Settings
+    store: SqliteStore
+    jobs: EmbeddedJobs
+    outbox: Outbox
+    executor: Executor
+    policies: Policies
+    runtimes: Runtimes
+    http: httpx.AsyncClient
+    health: Health
+    site: Site
+    background: Sequence[Callable[[], Coroutine[Any, Any, None]]]
+
+
+async def build(settings: Settings, environment: Mapping[str, str]) -> Service:
+    """Join the parts.
+
+    Raises:
+        PolicyError: the policy or the people's file has mistakes.
+        StoreLocked, StoreUnusable: the database can't be had.
+    """
+    clock = SystemClock()
+    metrics = Metrics()
+    health = Health()
+    actions = load_actions()
+    for broken in actions.broken:
+        _log.error("an installed action can't be used", reason=str(broken))
+    policies = Policies(settings, actions.actions, environment, metrics, clock)
+    policy = policies.load()
+    store = _open(settings, clock)
+    try:
+        return await _join(settings, clock, metrics, health, policies, policy, store, actions.actions)
+    except BaseException:
+        await store.close()
+        raise
+
+
+async def _join(
+    settings: Settings,
+    clock: Clock,
+    metrics: Metrics,
+    health: Health,
+    policies: Policies,
+    policy: Policy,
+    store: SqliteStore,
+    actions: Mapping[str, Any],
+) -> Service:
+    http = httpx.AsyncClient(timeout=10.0, trust_env=False, limits=httpx.Limits(max_connections=64))
+    kill = KillSwitch(store, clock, settings.kill_path)
+    await kill.load()
+    engine = Engine(store, clock, RandomIds(), policy, mode=settings.mode, lanes=(CONSOLE, ESCALATION))
+    await engine.use(policy)
+    policies.in_force = engine.use
+    runtimes = Runtimes(lambda: engine.policy, settings.database_file.with_suffix(".processes"))
+    prometheus = _prometheus(settings, http, clock)
+    targets = Targets(store, clock, http, kill, runtimes.of)
+    looker = Looker(targets, Verifier(prometheus, http, clock), prometheus, actions)
+    actor = Actor(engine, store, clock, targets, kill, actions)
+    jobs = EmbeddedJobs(store, clock, settings.concurrency)
+    outbox = Outbox(store, clock, _senders(settings, http, clock, store, metrics), _sent(metrics))
+    operations = Operations(engine, clock, actor, kill, jobs.nudge)
+    resyncer = _resyncer(settings, http, engine, store, clock)
+    watch = KnownGoodWatch(store, clock, lambda: engine.policy.services, runtimes.of, _told)
+
+    def stored(recorded: Sequence[Recorded]) -> None:
+        count(metrics, recorded)
+        jobs.nudge()
+        outbox.nudge()
+
+    def observe() -> None:
+        metrics.in_mode(settings.mode)
+        state = kill.state()
+        metrics.killed(everything=state.everything or state.file is not None, playbooks=state.playbooks)
+
+    engine.on_stored = stored
+    parts = Parts(
+        settings=settings,
+        engine=engine,
+        operations=operations,
+        store=store,
+        clock=clock,
+        metrics=metrics,
+        health=health,
+        people=lambda: policies.people,
+        reload=policies.reload,
+        truncated=resyncer.ask if resyncer is not None else _nothing,
+        observe=observe,
+    )
+    return Service(
+        settings=settings,
+        store=store,
+        jobs=jobs,
+        outbox=outbox,
+        executor=Executor(engine, clock, actor, looker),
+        policies=policies,
+        runtimes=runtimes,
+        http=http,
+        health=health,
+        site=Site(parts),
+        background=(
+            *((resyncer.run,) if resyncer is not None else ()),
+            watch.run,
+            lambda: _every(clock, PRUNE_EVERY, lambda: _prune(store, clock)),
+            lambda: _every(clock, COUNT_EVERY, lambda: _count(store, metrics)),
+        ),
+    )
+
+
+def _open(settings: Settings, clock: Clock) -> SqliteStore:
+    def low(space: Space) -> None:
+        _log.warning("disk space is getting low", free_bytes=space.disk_free, used_bytes=space.used)
+
+    return SqliteStore.open(
+        settings.database_file,
+        clock,
+        room=Room(most=settings.size_cap, low_disk=settings.low_disk),
+        keep=Keep(bodies=settings.retention_bodies),
+        on_low_disk=low,
+    )
+
+
+def _prometheus(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> Prometheus | None:
+    if settings.prometheus_url is None:
+        _log.warning("no Prometheus is configured: no symptom can be verified, and no alert confirmed")
+        return None
+    return Prometheus(settings.prometheus_url, http, clock, settings.external_labels or None)
+
+
+def _resyncer(
+    settings: Settings, http: httpx.AsyncClient, engine: Engine, store: SqliteStore, clock: Clock
+) -> Resyncer | None:
+    if settings.alertmanager_url is None:
+        _log.warning("no Alertmanager is configured: what fired or resolved while this service was down is unknown")
+        return None
+    alertmanager = AlertmanagerApi(settings.alertmanager_url, http, clock, settings.alertmanager_receiver)
+    return Resyncer(engine, store, clock, alertmanager)
+
+
+def _nothing() -> None:
+    """Do nothing: there is no Alertmanager to re-sync with."""
+
+
+def _senders(
+    settings: Settings, http: httpx.AsyncClient, clock: Clock, store: SqliteStore, metrics: Metrics
+) -> dict[str, Sender]:
+    metric = MetricPath(metrics.escalation_undelivered.set)
+    if settings.escalation_url is None:
+        _log.warning("no escalation webhook is configured: people are called by the metric's alert alone")
+        paths: list[Any] = [metric]
+    else:
+        paths = [WebhookPath(settings.escalation_url, settings.escalation_secret.encode(), http, clock), metric]
+    return {
+        CONSOLE: ChatSender(CONSOLE, ConsoleChat(sys.stdout), store),
+        ESCALATION: EscalationSender(paths),
+    }
+
+
+def _sent(metrics: Metrics) -> Callable[[str, str], None]:
+    return lambda lane, outcome: metrics.outbox_sent.labels(lane, outcome).inc()
+
+
+def _told(service: str, text: str) -> None:
+    _log.info("known-good watch", service=service, text=text)
+
+
+async def _every(clock: Clock, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while True:
+        try:
+            await work()
+        except StoreUnavailable as error:
+            _log.warning("the store could not be asked", reason=str(error))
+        await clock.sleep(seconds)
+
+
+async def _prune(store: SqliteStore, clock: Clock) -> None:
+    gone = await store.prune(clock.now())
+    if any(gone.values()):
+        _log.info("retention", **{kind: number for kind, number in gone.items() if number})
+
+
+async def _count(store: SqliteStore, metrics: Metrics) -> None:
+    try:
+        metrics.counted(await store.counts())
+    except StoreUnavailable:
+        metrics.store_up.set(0)
+        raise
+
+
+# --- running --------------------------------------------------------------------------------------------------------
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code."""
+    logs.configure(settings.log_level, settings.log_format, settings.secrets)
+    for warning in settings.warnings:
+        _log.warning(warning)
+    try:
+        return uvloop.run(_serve(settings, dict(os.environ)))
+    except (PolicyError, StoreLocked, StoreUnusable) as error:
+        sys.stderr.write(f"remediator: {error}\n")
+        return 1
+
+
+async def _serve(settings: Settings, environment: Mapping[str, str]) -> int:
+    address, told = listen_address(settings)
+    sock = bind(address)
+    if told is not None:
+        _log.warning(told)
+    service = await build(settings, environment)
+    server = make_server(service.site, settings)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, stopping.set)
+    reloads: set[asyncio.Task[Any]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(service.policies.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    tasks = [loop.create_task(start()) for start in service.background]
+    tasks.append(loop.create_task(service.jobs.run(service.executor.work)))
+    pump = loop.create_task(service.outbox.run())
+    serving = loop.create_task(server.serve(sockets=[sock]))
+    _log.info("serving", listen=str(address), mode=settings.mode, policy=service.policies.version)
+    service.health.ready()
+    waiting = loop.create_task(stopping.wait())
+    await asyncio.wait([waiting, serving, pump, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    code = _broken([pump, *tasks], serving)
+    await _stop(service, server.stop, serving, pump, tasks)
+    waiting.cancel()
+    return code
+
+
+def _broken(tasks: Sequence[asyncio.Task[Any]], serving: asyncio.Task[Any]) -> int:
+    """Say which part ended by itself, which none should; returns the exit code."""
+    for task in (*tasks, serving):
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a part of the service broke; stopping", exc_info=error)
+            return 1
+    return 0
+
+
+async def _stop(
+    service: Service,
+    stop_server: Callable[[], None],
+    serving: asyncio.Task[Any],
+    pump: asyncio.Task[Any],
+    tasks: Sequence[asyncio.Task[Any]],
+) -> None:
+    """Stop gracefully: no new webhooks, what runs finishes within the grace or is handed over by its stored intent."""
+    grace = service.settings.shutdown_grace
+    service.health.unready("stopping")
+    _log.info("stopping", grace_seconds=grace, running=service.jobs.running)
+    stop_server()
+    if not await service.jobs.drain(grace):
+        _log.warning("handed over to the next start", running=service.jobs.running)
+    service.outbox.stop()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.shield(pump), 5.0)
+    for task in (pump, *tasks):
+        task.cancel()
+    await asyncio.gather(pump, *tasks, return_exceptions=True)
+    await asyncio.wait([serving], timeout=5.0)
+    await service.runtimes.close()
+    await service.http.aclose()
+    await service.store.close()
+    _log.info("stopped")

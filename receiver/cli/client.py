@@ -1,0 +1,124 @@
+"""The running service's API, as the command line asks it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from receiver.errors import ServiceRefused, ServiceUnreachable, SettingsError
+from receiver.settings_values import address, hide_user, url
+
+DEFAULT = "http://127.0.0.1:9797"
+TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+AGENT = "remediator-cli"
+
+
+def service_url(environment: Mapping[str, str]) -> str:
+    """Return where the service is: REMEDIATOR_URL, else where REMEDIATOR_LISTEN says, else the default.
+
+    Raises:
+        SettingsError: the value is no URL.
+    """
+    try:
+        if given := environment.get("REMEDIATOR_URL"):
+            return url(given)
+        if listen := environment.get("REMEDIATOR_LISTEN"):
+            found = address(listen)
+            everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared with, not bound
+            host = everywhere.get(found.host)
+            return f"http://{host}:{found.port}" if host else f"http://{found}"
+    except ValueError as error:
+        raise SettingsError([f"REMEDIATOR_URL: {error}"]) from None
+    return DEFAULT
+
+
+def token(environment: Mapping[str, str]) -> str | None:
+    """Return the person's token, None when there is none.
+
+    Raises:
+        SettingsError: its file can't be read.
+    """
+    if file := environment.get("REMEDIATOR_TOKEN_FILE"):
+        try:
+            return Path(file).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError([f"REMEDIATOR_TOKEN_FILE: {file} cannot be read: {error}"]) from None
+    return environment.get("REMEDIATOR_TOKEN") or None
+
+
+class Client:
+    """Asks the service; every answer that isn't a success is raised in words."""
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        found = os.environ if environment is None else environment
+        self.base = service_url(found)
+        headers = {"user-agent": AGENT}
+        if given := token(found):
+            try:
+                headers["authorization"] = f"Bearer {given.encode('ascii').decode()}"
+            except UnicodeEncodeError:
+                raise SettingsError(["REMEDIATOR_TOKEN has characters beyond ASCII; that is no token"]) from None
+        # No proxy of the environment stands between a person and their own service.
+        self._http = httpx.Client(base_url=self.base, headers=headers, timeout=TIMEOUT, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, path: str, **parameters: str | int | None) -> Any:
+        """Read something."""
+        wanted = {name: value for name, value in parameters.items() if value is not None}
+        return self._ask("GET", path, params=wanted)
+
+    def post(self, path: str, value: Any = None) -> Any:
+        """Ask for something to be done."""
+        return self._ask("POST", path, json={} if value is None else value)
+
+    def post_bytes(self, path: str, content: bytes) -> Any:
+        """Send a JSON document as it is."""
+        return self._ask("POST", path, content=content, headers={"content-type": "application/json"})
+
+    def _ask(self, method: str, path: str, **more: Any) -> Any:
+        try:
+            answer = self._http.request(method, path, **more)
+        except httpx.ConnectError as error:
+            raise ServiceUnreachable(
+                f"nobody answers at {hide_user(self.base)} ({error}); is the service running?"
+            ) from error
+        except httpx.HTTPError as error:
+            told = str(error) or type(error).__name__
+            raise ServiceUnreachable(f"{hide_user(self.base)} did not answer: {told}; it may have been done") from error
+        if answer.is_success:
+            try:
+                return answer.json()
+            except json.JSONDecodeError:
+                raise ServiceUnreachable(f"{hide_user(self.base)} is no remediator: its answer is not JSON") from None
+        raise ServiceRefused(_told(answer), answer.status_code)
+
+
+def _told(answer: httpx.Response) -> str:
+    """Return what a problem body says, or the status when there is none."""
+    try:
+        problem = answer.json()
+    except ValueError:
+        problem = None
+    if not isinstance(problem, dict) or not isinstance(problem.get("detail"), str):
+        return f"HTTP {answer.status_code} {answer.reason_phrase}"
+    lines = [problem["detail"]]
+    for error in problem.get("errors", ())[:20]:
+        if isinstance(error, dict) and error.get("message"):
+            where = f"{error['where']}: " if error.get("where") else ""
+            lines.append(f"  {where}{error['message']}")
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        lines.append("  Set REMEDIATOR_TOKEN or REMEDIATOR_TOKEN_FILE; `remediator token NAME` makes one.")
+    return "\n".join(lines)

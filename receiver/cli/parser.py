@@ -1,0 +1,153 @@
+"""What the command line understands. What a command needs is imported when it runs: `--help` stays fast."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Collection
+from importlib import import_module
+from typing import Any
+
+from receiver.settings import SETTINGS, flag, variable
+
+_CLIENT = "Asks the service at REMEDIATOR_URL (or where REMEDIATOR_LISTEN says) with REMEDIATOR_TOKEN or _TOKEN_FILE."
+_EPILOG = """exit codes: 0 done; 1 no: problems found, refused, could not start; 2 wrong usage or settings;
+3 the service can't be reached; 4 not allowed; 5 no such thing. Settings: docs/settings.md"""
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser; each command's `run` takes the parsed arguments and returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="remediator",
+        description="Receives Alertmanager's webhooks, repairs, verifies, and tells the story.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _service(commands)
+    _incidents(commands)
+    _verbs(commands)
+    _kill(commands)
+    _small(commands)
+    return parser
+
+
+def _later(module: str, function: str) -> Run:
+    """Return a command that is imported when it runs."""
+
+    def run(arguments: argparse.Namespace) -> int:
+        code: int = getattr(import_module(f"receiver.cli.{module}"), function)(arguments)
+        return code
+
+    return run
+
+
+def _command(commands: Any, name: str, told: str, run: Run, more: str = "") -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=told, description=f"{told[0].upper()}{told[1:]}. {more}".strip(), allow_abbrev=False
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _settings(parser: argparse.ArgumentParser, names: Collection[str] | None = None) -> None:
+    """Add the flags of settings; secrets have none, as every user of the machine can read a command line."""
+    for one in SETTINGS:
+        if one.metadata["secret"] or (names is not None and one.name not in names):
+            continue
+        default = f" (default {one.metadata['default']})" if one.metadata["default"] else ""
+        parser.add_argument(
+            flag(one.name),
+            dest=f"setting_{one.name}",
+            metavar=one.name.split("_")[-1].upper(),
+            action="append" if one.name in {"playbooks", "external_labels"} else "store",
+            help=f"{one.metadata['help'].replace('%', '%%')}{default}; {variable(one.name)}",
+        )
+
+
+def _service(commands: Any) -> None:
+    serve = _command(commands, "serve", "run the service until SIGTERM", _later("service", "serve"))
+    _settings(serve)
+    check = _command(commands, "check", "say what is wrong with policy files", _later("service", "check"))
+    check.add_argument("files", nargs="*", metavar="FILE", help="later ones overlay earlier ones; default as for serve")
+    check.add_argument("--format", choices=("text", "json", "github"), default="text")
+    _settings(check, ("playbooks", "people", "escalation_url"))
+    config = _command(commands, "config", "print the effective settings without secrets", _later("service", "config"))
+    config.add_argument("--json", action="store_true", help="print JSON")
+    config.add_argument("--markdown", action="store_true", help="print the table of docs/settings.md")
+    _settings(config)
+    simulate = _command(
+        commands,
+        "simulate",
+        "say what would be done about a webhook; changes nothing",
+        _later("simulating", "simulate"),
+    )
+    simulate.add_argument("payload", metavar="PAYLOAD.json", help="a webhook's body, `-` for standard input")
+    simulate.add_argument("--json", action="store_true", help="print JSON")
+    _settings(simulate, ("playbooks", "mode"))
+
+
+def _incidents(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "incidents",
+        "list, show and export incidents",
+        _later("incidents", "incidents"),
+        f"{_CLIENT} When nobody answers there, the database is read directly.",
+    )
+    parser.add_argument("what", nargs="?", choices=("list", "show", "export"), default="list")
+    parser.add_argument("id", nargs="?", metavar="ID", help="of the incident, for show and export")
+    parser.add_argument("--unmatched", action="store_true", help="list alerts that no playbook took, with the reason")
+    parser.add_argument("--quarantine", action="store_true", help="list alerts that could not be read")
+    parser.add_argument("--open", action="store_true", help="only open ones")
+    for name in ("state", "severity", "target"):
+        parser.add_argument(f"--{name}", help=f"only those of this {name}")
+    parser.add_argument("--limit", type=int, default=50, help="at most so many (default 50)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--offline", action="store_true", help="read the database without asking the service")
+    _settings(parser, ("database",))
+
+
+def _verbs(commands: Any) -> None:
+    told = {
+        "approve": "approve what an incident asks for",
+        "deny": "deny what an incident asks for",
+        "ack": "say that you have seen an incident",
+        "takeover": "stop automation for an incident: it is yours",
+        "close": "end an incident by hand",
+    }
+    for name, text in told.items():
+        parser = _command(commands, name, text, _later("verbs", "verb"), _CLIENT)
+        parser.set_defaults(verb=name)
+        parser.add_argument("id", metavar="ID", help="of the incident")
+        needed = name in {"deny", "close"}
+        if name != "ack":
+            parser.add_argument("--reason", required=needed, default="", help="why; stands in the timeline")
+    note = _command(commands, "note", "add a remark to an incident's timeline", _later("verbs", "note"), _CLIENT)
+    note.add_argument("id", metavar="ID", help="of the incident")
+    note.add_argument("text", metavar="TEXT", nargs="+", help="the remark")
+    _command(commands, "reload", "load policy and people again", _later("verbs", "reload"), _CLIENT)
+
+
+def _kill(commands: Any) -> None:
+    parser = _command(commands, "kill", "turn the kill switch on or off, or show it", _later("verbs", "kill"), _CLIENT)
+    parser.add_argument("switch", nargs="?", choices=("on", "off"), help="nothing: show it")
+    parser.add_argument("--playbook", metavar="NAME", help="only this playbook")
+    parser.add_argument(
+        "--offline",
+        action="store_true",
+        help="by a file on this machine that is read before each change, without asking",
+    )
+    _settings(parser, ("database", "kill_file"))
+
+
+def _small(commands: Any) -> None:
+    token = _command(commands, "token", "make a person's token and its hash for people.yaml", _later("verbs", "token"))
+    token.add_argument("name", metavar="NAME", nargs="?", help="the person's id")
+    token.add_argument(
+        "--role", choices=("viewer", "responder", "approver", "admin"), default="approver", help="default approver"
+    )
+    token.add_argument("--json", action="store_true", help="print JSON")
+    _command(commands, "version", "print the version", _later("service", "version"))

@@ -1,0 +1,135 @@
+"""`remediator simulate`: what would be done about a webhook, told by the running service; matching also without it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from receiver.cli.client import Client
+from receiver.cli.printing import Printer
+from receiver.cli.values import settings_of
+from receiver.core.alert import Alert
+from receiver.core.phrases import clean
+from receiver.errors import RemediatorError, ServiceUnreachable
+from receiver.settings import Settings
+
+WORDS = {"allowed": "good", "refused": "bad", "approval": "warn"}
+MAX_PAYLOAD = 32 * 1024 * 1024
+
+
+def simulate(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    settings = settings_of(arguments)
+    payload = _read(arguments.payload)
+    try:
+        with Client() as client:
+            answer = client.post_bytes("/api/v1/simulate", payload)
+    except ServiceUnreachable as error:
+        sys.stderr.write(f"remediator: {error}\n")
+        sys.stderr.write("remediator: matching is told from the policy files; plans and guardrails need the service\n")
+        answer = _locally(payload, settings)
+    if arguments.json:
+        print(json.dumps(answer, indent=2, ensure_ascii=False))
+    else:
+        _print(answer, Printer())
+    return 0
+
+
+def _read(name: str) -> bytes:
+    try:
+        if name == "-":
+            data = sys.stdin.buffer.read(MAX_PAYLOAD + 1)
+        else:
+            with Path(name).open("rb") as file:
+                data = file.read(MAX_PAYLOAD + 1)
+    except OSError as error:
+        raise RemediatorError(f"{name}: {error.strerror or error}") from None
+    if len(data) > MAX_PAYLOAD:
+        raise RemediatorError(f"{name} is larger than any webhook")
+    return data
+
+
+def _locally(payload: bytes, settings: Settings) -> dict[str, Any]:
+    """Say what matches by the policy files alone."""
+    from receiver.core.routing import Router
+    from receiver.playbooks import PolicyError, load_policy
+    from receiver.web.parsing import parse
+    from receiver.web.problems import Problem
+    from remediations.registry import load_actions
+
+    try:
+        router = Router(load_policy(list(settings.playbooks), load_actions().actions, os.environ))
+        delivery = parse(payload, 0.0)
+    except PolicyError as error:
+        raise RemediatorError(str(error)) from None
+    except Problem as problem:
+        raise RemediatorError(problem.detail) from None
+    unread = [{"where": bad.where, "message": bad.message} for bad in delivery.bad]
+    return {"mode": settings.mode, "alerts": [_matched(router, one) for one in delivery.alerts], "unread": unread}
+
+
+def _matched(router: Any, alert: Alert) -> dict[str, Any]:
+    from receiver.core.routing import Match
+
+    found = router.choose(alert.labels)
+    considered = [
+        {"playbook": one.playbook, "matched": one.matched, "reason": one.reason} for one in router.explain(alert.labels)
+    ]
+    answer: dict[str, Any] = {
+        "alert": alert.name,
+        "fingerprint": alert.fingerprint,
+        "considered": considered,
+        "reason": found.reason,
+        "playbook": None,
+        "steps": [],
+    }
+    if isinstance(found, Match):
+        steps = [{"step": step.name, "action": step.action} for step in found.playbook.steps]
+        answer |= {"playbook": found.playbook.name, "target": found.service.name, "steps": steps}
+        answer["severity"] = found.severity.value
+    return answer
+
+
+# --- printing -------------------------------------------------------------------------------------------------------
+
+
+def _print(answer: Mapping[str, Any], printer: Printer) -> None:
+    printer.line(f"mode {answer['mode']}; nothing was changed")
+    for bad in answer.get("unread", ()):
+        printer.line(f"{printer.mark('bad')} {bad['where']}: {clean(bad['message'])}")
+    for alert in answer["alerts"]:
+        printer.line()
+        printer.line(f"{clean(alert['alert'], 100) or '(no alertname)'} {alert['fingerprint']}")
+        for one in alert["considered"]:
+            chosen = one["playbook"] == alert["playbook"]
+            tone = "good" if chosen else ("warn" if one["matched"] else "info")
+            later = "would match too, but an earlier one leads: " if one["matched"] and not chosen else ""
+            printer.line(f"  {printer.mark(tone)} {one['playbook']}: {later}{clean(one['reason'])}")
+        if alert["playbook"] is None:
+            printer.line(f"  => no playbook: {clean(alert['reason'])}")
+            continue
+        printer.line(f"  => {alert['playbook']} on {alert['target']}, {alert['severity']}")
+        _print_steps(alert["steps"], printer)
+
+
+def _print_steps(steps: Sequence[Mapping[str, Any]], printer: Printer) -> None:
+    if not steps:
+        printer.line("     no steps: people are told, nothing is changed")
+    for number, step in enumerate(steps, 1):
+        printer.line(f"     {number}. {step['step']} ({step['action']})")
+        if (refused := step.get("refused")) is not None:
+            printer.line(f"        {printer.mark('bad')} {refused['guardrail']}: {clean(refused['reason'])}")
+        if (plan := step.get("plan")) is not None:
+            printer.line(f"        {clean(plan['summary'])}")
+            if plan.get("skip"):
+                printer.line(f"        {printer.mark('info')} would be skipped: {clean(plan['skip'])}")
+            for each in plan.get("steps", ()):
+                printer.line(f"          - {clean(str(each))}")
+        for rail in step.get("guardrails", ()):
+            tone = WORDS.get(rail["word"], "info")
+            printer.line(f"        {printer.mark(tone)} {rail['guardrail']}: {clean(rail['reason'])}")

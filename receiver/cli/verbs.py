@@ -1,0 +1,114 @@
+"""What a person tells the service: the verbs of an incident, the kill switch, reload; and making tokens."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+from receiver.cli.client import Client
+from receiver.cli.values import settings_of
+from receiver.errors import RemediatorError, ServiceRefused, ServiceUnreachable, SettingsError
+
+
+def verb(arguments: argparse.Namespace) -> int:
+    """Approve, deny, acknowledge, take over or close."""
+    reason = getattr(arguments, "reason", "")
+    with Client() as client:
+        answer = client.post(f"/api/v1/incidents/{quote(arguments.id, safe='')}/{arguments.verb}", {"reason": reason})
+    print(answer["text"])
+    return 0
+
+
+def note(arguments: argparse.Namespace) -> int:
+    """Add a remark."""
+    with Client() as client:
+        path = f"/api/v1/incidents/{quote(arguments.id, safe='')}/note"
+        answer = client.post(path, {"text": " ".join(arguments.text)})
+    print(answer["text"])
+    return 0
+
+
+def reload(_arguments: argparse.Namespace) -> int:
+    """Load policy and people again."""
+    with Client() as client:
+        print(client.post("/-/reload")["text"])
+    return 0
+
+
+def kill(arguments: argparse.Namespace) -> int:
+    """Turn the kill switch."""
+    if arguments.offline:
+        return _kill_offline(arguments)
+    with Client() as client:
+        try:
+            if arguments.switch is None:
+                _print_state(client)
+                return 0
+            wanted: dict[str, bool | str] = {"on": arguments.switch == "on"}
+            if arguments.playbook:
+                wanted["playbook"] = arguments.playbook
+            print(client.post("/api/v1/kill", wanted)["text"])
+        except (ServiceUnreachable, ServiceRefused) as error:
+            if arguments.switch == "on":
+                sys.stderr.write("remediator: it may still act; to stop it by a file: remediator kill on --offline\n")
+            raise error from None
+    return 0
+
+
+def _print_state(client: Client) -> None:
+    state = client.get("/api/v1/kill")
+    if state["file"]:
+        print(f"on: the file {state['file']} stops everything")
+    elif state["everything"]:
+        print(f"on: everything, by {state['by']} at {state['at']}")
+    elif state["playbooks"]:
+        print(f"on for {', '.join(state['playbooks'])}, by {state['by']} at {state['at']}")
+    else:
+        print("off")
+
+
+def _kill_offline(arguments: argparse.Namespace) -> int:
+    """Write or remove the file that is looked for before each change."""
+    if arguments.playbook:
+        raise SettingsError(["--offline stops everything; --playbook needs the running service"])
+    file = settings_of(arguments).kill_path.absolute()
+    try:
+        if arguments.switch == "on":
+            _write(file)
+            print(f"everything is stopped while {file} exists; `remediator kill off --offline` removes it")
+        elif arguments.switch == "off":
+            file.unlink(missing_ok=True)
+            print(f"{file} is gone; what `remediator kill on` said to the service itself still holds")
+        else:
+            print(f"on: {file} exists" if file.exists() else f"off: {file} doesn't exist")
+    except OSError as error:
+        raise RemediatorError(f"{file}: {error.strerror or error}") from None
+    return 0
+
+
+def _write(file: Path) -> None:
+    try:
+        who = getpass.getuser()
+    except (KeyError, OSError):
+        who = "somebody"
+    file.write_text(f"stopped by {who}\n", encoding="utf-8")
+
+
+def token(arguments: argparse.Namespace) -> int:
+    """Make a token; it is shown once and kept nowhere."""
+    from receiver.people import make_token
+
+    made, hashed = make_token()
+    if arguments.json:
+        print(json.dumps({"token": made, "hash": hashed}))
+        return 0
+    name = arguments.name or "NAME"
+    print(f"token, for the person alone (it is kept nowhere):\n\n  {made}\n")
+    print(f"entry for people.yaml, below `people:`\n\n  - id: {name}\n    name: {name}\n    roles: [{arguments.role}]")
+    print(f'    tokens: ["{hashed}"]\n')
+    print("then: remediator reload")
+    return 0

@@ -1,0 +1,164 @@
+"""Rolling one container back: the new one is healthy before the old one is removed, and a failure restores the old.
+
+1. the wanted image is inspected, so that a missing one is harmless; 2. old is renamed; 3. new is created, stamped;
+4. old's restart policy is set to `no` and old is stopped; 5. new is started and waited for; 6. old is removed, its
+volumes kept. After a crash between any two calls, running it again ends with exactly one container in its place. The
+old restart policy is kept in a label of the new container, and put back before the new one is removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from remediations.protocol import ActionRefused, Health, Instance, KnownGood, Target, TargetNotFound
+from remediations.runtimes import container_find as find
+from remediations.runtimes import container_spec as spec
+from remediations.runtimes.container_errors import Conflict, Gone
+
+if TYPE_CHECKING:
+    from remediations.runtimes.containers import ContainersRuntime
+
+POLL = 0.5
+"""Seconds between looks at a container that is to become healthy."""
+
+STEADY = 3.0
+"""Seconds that a container without a health check must run."""
+
+
+class Replacement:
+    """One replacement, from wherever an earlier try of the same action left it."""
+
+    def __init__(
+        self,
+        runtime: ContainersRuntime,
+        target: Target,
+        name: str,
+        version: KnownGood,
+        action_id: str,
+        healthy_within: float,
+    ) -> None:
+        self._runtime = runtime
+        self._target = target
+        self._name = name
+        self._old = f"{name}{find.OLD}"
+        self._version = version
+        self._action_id = action_id
+        self._within = healthy_within
+
+    async def run(self) -> Instance:
+        """Replace, or restore and raise ActionRefused."""
+        image = await self._wanted()
+        old, there = await self._find(self._old), await self._find(self._name)
+        if old is None and there is None:
+            raise TargetNotFound(f"container {self._name} of {self._target.service} has vanished")
+        if old is None and there is not None and not self._ours(there):
+            if image is None:
+                raise ActionRefused(
+                    f"image {self._version.image} ({self._version.image_id[:19]}) is not there any more"
+                )
+            await self._do(lambda api: api.rename(self._name, self._old))
+            old, there = there, None
+        if old is None and there is not None:
+            return await self._finish(there)
+        assert old is not None  # noqa: S101 - the three cases above leave nothing else
+        try:
+            if there is None:
+                await self._create(old, image)
+            await self._retire()
+            return await self._start()
+        except (ActionRefused, Gone, Conflict) as error:
+            await self._restore()
+            raise ActionRefused(f"{error}; the old container is back in its place") from error
+
+    async def _wanted(self) -> str | None:
+        for reference in (self._version.spec.get("tag"), self._version.image_id):
+            if reference is None:
+                continue
+            found = await self._runtime.image(reference)
+            if found is not None and found["Id"] == self._version.image_id:
+                return str(reference)
+        return None
+
+    async def _create(self, old: Mapping[str, Any], image: str | None) -> None:
+        if image is None:
+            raise ActionRefused(f"image {self._version.image} is not there any more")
+        defaults = await self._runtime.image(old["Image"]) or {}
+        request = spec.replacement(old, defaults, image, self._action_id)
+        await self._runtime.create(self._name, request, spec.networks(old, replica=False))
+
+    async def _retire(self) -> None:
+        """Stop the old container for good, before the new one takes its ports and volumes."""
+        old = await self._find(self._old)
+        if old is None:
+            return
+        await self._do(lambda api: api.update_container(self._old, restart_policy={"Name": "no"}))
+        timeout = old["Config"].get("StopTimeout") or 10
+        await self._do(lambda api: api.stop(self._old, timeout=timeout))
+
+    async def _start(self) -> Instance:
+        new = await self._find(self._name)
+        if new is None or not self._ours(new):
+            raise ActionRefused(f"somebody else put a container {self._name} in its place")
+        await self._runtime.connect(self._name, spec.networks(await self._need(self._old), replica=False))
+        if not new["State"]["Running"]:
+            await self._do(lambda api: api.start(self._name))
+        instance = await self._healthy()
+        await self._remove(self._old)
+        return instance
+
+    async def _finish(self, there: Mapping[str, Any]) -> Instance:
+        """Everything was done but for the last look."""
+        if not there["State"]["Running"]:
+            await self._do(lambda api: api.start(self._name))
+        return await self._healthy()
+
+    async def _healthy(self) -> Instance:
+        """Wait until the new container is healthy; fail fast when it exits or restarts."""
+        steady = 0.0
+        for _ in range(max(1, int(self._within / POLL))):
+            found = find.instance(await self._need(self._name))
+            if found.restart_count or found.status.startswith(("exited", "dead")):
+                raise ActionRefused(f"the new container {self._name} does not stay up ({found.status})")
+            if found.health is Health.UNHEALTHY:
+                raise ActionRefused(f"the new container {self._name} is unhealthy")
+            steady = steady + POLL if found.running else 0.0
+            if found.health is Health.HEALTHY or (found.health is Health.NONE and steady >= STEADY):
+                return found
+            await asyncio.sleep(POLL)
+        raise ActionRefused(f"the new container {self._name} was not healthy within {self._within:.0f} s")
+
+    async def _restore(self) -> None:
+        """Put the old container back: its restart policy first, for only the new one's label remembers it."""
+        new, old = await self._find(self._name), await self._find(self._old)
+        if old is None:
+            return
+        if new is not None and self._ours(new):
+            policy = json.loads(new["Config"]["Labels"].get(spec.OLD_POLICY, "{}")) or {"Name": "no"}
+            await self._do(lambda api: api.update_container(self._old, restart_policy=policy))
+            await self._remove(self._name)
+        await self._do(lambda api: api.rename(self._old, self._name))
+        await self._do(lambda api: api.start(self._name))
+
+    async def _remove(self, name: str) -> None:
+        try:
+            await self._do(lambda api: api.remove_container(name, force=True, v=False))
+        except Gone:
+            return
+
+    async def _find(self, name: str) -> Mapping[str, Any] | None:
+        return await self._runtime.inspect(name)
+
+    async def _need(self, name: str) -> Mapping[str, Any]:
+        found = await self._find(name)
+        if found is None:
+            raise ActionRefused(f"container {name} has vanished")
+        return found
+
+    async def _do(self, call: Any) -> None:
+        await self._runtime.do(call)
+
+    def _ours(self, container: Mapping[str, Any]) -> bool:
+        return (container["Config"].get("Labels") or {}).get(spec.ACTION) == self._action_id

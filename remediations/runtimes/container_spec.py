@@ -1,0 +1,136 @@
+"""From a container's inspection to the request that creates another one like it.
+
+What the image itself brings is subtracted, so that a newer image's own defaults count; what belongs to the one
+container only (short-ID host name and alias, MAC address, static addresses) is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+from remediations.protocol import ActionRefused, Target
+
+Inspected = Mapping[str, Any]
+
+ACTION = "remediator.action"
+CLONED_FROM = "remediator.cloned-from"
+OLD_POLICY = "remediator.old-restart-policy"
+NUMBER = "com.docker.compose.container-number"
+NO_NETWORKS = ("host", "none", "container:")
+
+_SAME_AS_IMAGE = ("Cmd", "Entrypoint", "WorkingDir", "User", "StopSignal", "Healthcheck", "Volumes", "ExposedPorts")
+
+
+def name_of(container: Inspected) -> str:
+    """Return a container's name without the engine's slash."""
+    return str(container["Name"]).lstrip("/")
+
+
+def like(container: Inspected, image: Inspected, reference: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return the creation request for another container like this one.
+
+    Args:
+        container: the inspected original.
+        image: the original's inspected image, whose defaults are subtracted.
+        reference: the image to run.
+        labels: added to the original's own.
+    """
+    config = deepcopy(dict(container["Config"]))
+    defaults = image.get("Config") or {}
+    for key in _SAME_AS_IMAGE:
+        if config.get(key) == defaults.get(key):
+            config.pop(key, None)
+    config["Env"] = [one for one in config.get("Env") or () if one not in (defaults.get("Env") or ())]
+    inherited = defaults.get("Labels") or {}
+    own = {name: value for name, value in (config.get("Labels") or {}).items() if inherited.get(name) != value}
+    config["Labels"] = {**own, **labels}
+    config["Image"] = reference
+    config.pop("MacAddress", None)
+    if config.get("Hostname") == container["Id"][:12]:
+        config.pop("Hostname")
+    config["HostConfig"] = deepcopy(dict(container["HostConfig"]))
+    return config
+
+
+def clone(container: Inspected, image: Inspected, target: Target, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return the creation request for a replica beside the original.
+
+    Raises:
+        ActionRefused: a replica would get no traffic, would share a writable mount, or would vanish by itself.
+    """
+    name, host = name_of(container), container["HostConfig"]
+    if host.get("AutoRemove"):
+        raise ActionRefused(f"{name} was started with --rm; such containers are not cloned")
+    _refuse_shared_mounts(container, target)
+    request = like(container, image, container["Config"]["Image"], labels)
+    ports = host.get("PortBindings") or {}
+    fixed = sorted({str(one["HostPort"]) for bound in ports.values() for one in bound or () if one.get("HostPort")})
+    if target.traffic not in {"dns", "proxy"}:
+        why = f"it publishes host port {', '.join(fixed)}" if fixed else "nothing would send it requests"
+        raise ActionRefused(f"a clone of {name} would get no traffic ({why}); declare `traffic: dns` or `proxy`")
+    # Through DNS or the proxy a replica is reached inside the network; the host's port belongs to the original.
+    request["HostConfig"]["PortBindings"] = {}
+    return request
+
+
+def replacement(container: Inspected, image: Inspected, reference: str, action_id: str) -> dict[str, Any]:
+    """Return the creation request for a container that takes this one's place with another image."""
+    policy = container["HostConfig"].get("RestartPolicy") or {}
+    stamps = {ACTION: action_id, OLD_POLICY: json.dumps(policy, sort_keys=True)}
+    request = like(container, image, reference, stamps)
+    host = request["HostConfig"]
+    host["Binds"] = [*(host.get("Binds") or ()), *_anonymous(container)] or None
+    return request
+
+
+def networks(container: Inspected, *, replica: bool) -> dict[str, dict[str, Any]]:
+    """Return the networks to join, the primary one first, with aliases but without what only one can have."""
+    mode = str(container["HostConfig"].get("NetworkMode") or "default")
+    if mode.startswith(NO_NETWORKS):
+        return {}
+    joined = container["NetworkSettings"]["Networks"] or {}
+    primary = "bridge" if mode == "default" else mode
+    order = sorted(joined, key=lambda name: (name != primary, name))
+    return {name: _endpoint(container, name, joined[name] or {}, replica=replica) for name in order}
+
+
+def _endpoint(container: Inspected, name: str, joined: Mapping[str, Any], *, replica: bool) -> dict[str, Any]:
+    own = {container["Id"][:12], name_of(container)} if replica else {container["Id"][:12]}
+    endpoint: dict[str, Any] = {}
+    aliases = [one for one in joined.get("Aliases") or () if one not in own]
+    if aliases and name != "bridge":
+        endpoint["Aliases"] = sorted(set(aliases))
+    if not replica and joined.get("IPAMConfig"):
+        endpoint["IPAMConfig"] = joined["IPAMConfig"]
+    return endpoint
+
+
+def _anonymous(container: Inspected) -> list[str]:
+    """Return anonymous volumes as binds: they stand under `Mounts` only, and would be left behind with their data."""
+    host = container["HostConfig"]
+    declared = {bind.split(":")[1] for bind in host.get("Binds") or () if ":" in bind}
+    declared |= {mount["Target"] for mount in host.get("Mounts") or ()}
+    return [
+        f"{mount['Name']}:{mount['Destination']}:{'rw' if mount.get('RW') else 'ro'}"
+        for mount in container.get("Mounts") or ()
+        if mount.get("Type") == "volume" and mount.get("Name") and mount["Destination"] not in declared
+    ]
+
+
+def _refuse_shared_mounts(container: Inspected, target: Target) -> None:
+    if target.shared_mounts:
+        return
+    anonymous = {bind.split(":")[1] for bind in _anonymous(container)}
+    shared = [
+        str(mount["Destination"])
+        for mount in container.get("Mounts") or ()
+        if mount.get("RW") and mount.get("Type") in {"bind", "volume"} and mount["Destination"] not in anonymous
+    ]
+    if shared:
+        raise ActionRefused(
+            f"{name_of(container)} writes to {', '.join(shared)}, which a clone would share; "
+            "declare `shared_mounts: true` if it may"
+        )

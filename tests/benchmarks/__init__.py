@@ -1,0 +1,1 @@
+"""What the ingest path costs, beside yardsticks of the same run: `python -m tests.benchmarks`."""

@@ -1,0 +1,155 @@
+"""Start and stop what is measured, one at a time, each on its own port of 127.0.0.1."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.load import SERVICES
+
+PORTS = range(24_000, 25_000)
+WEBHOOK = "/webhooks/alertmanager"
+SIZE_CAP = "20GB"
+"""Of the database while it is measured: a minute at full speed is more than most see in a year."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Something that runs: where it listens, its process, and the path that takes webhooks."""
+
+    name: str
+    port: int
+    pid: int
+    path: str
+    directory: Path
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory that it holds now, file mappings included."""
+        return _status(self.pid, "VmRSS")
+
+    @property
+    def peak(self) -> int:
+        """Bytes of memory that it held at most."""
+        return _status(self.pid, "VmHWM")
+
+    @property
+    def seconds(self) -> float:
+        """Processor time that it used so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _status(pid: int, name: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"no {name} of process {pid}")
+
+
+def policy(directory: Path, services: int = SERVICES) -> Path:
+    """Write a policy with so many services and a playbook that takes the payloads' alerts."""
+    file = directory / "playbooks.yaml"
+    entries = "".join(
+        f"  svc-{number:04d}:\n    engine: local\n    selector: {{app: svc-{number:04d}}}\n" for number in range(services)
+    )
+    file.write_text(
+        f"engines:\n  local:\n    url: unix://{directory}/no-engine.sock\n"
+        f"services:\n{entries}"
+        'playbooks:\n  - name: crash-looping\n    match: alertname=~"KubePod.*"\n    severity: P2\n'
+        "    steps:\n      - name: restart\n        action: restart\n        verify: {health: false, target: true}\n"
+    )
+    return file
+
+
+@contextmanager
+def remediator(directory: Path, *, services: int = SERVICES, slow_ms: float = 0.0) -> Iterator[Server]:
+    """Run the real service on a database in the directory; `slow_ms` is added to each commit."""
+    port = _free()
+    command = [
+        *(sys.executable, "-m", "tests.benchmarks.slow", "serve"),
+        *("--listen", f"127.0.0.1:{port}", "--database", f"sqlite:///{directory}/remediator.db"),
+        *("--playbooks", str(policy(directory, services))),
+        *("--size-cap", SIZE_CAP, "--log-level", "warning"),
+    ]
+    environment = {"SLOW_COMMIT_MS": f"{slow_ms:g}"}
+    with _running("remediator", command, port, WEBHOOK, directory, environment) as server:
+        yield server
+
+
+@contextmanager
+def yardstick(kind: str, directory: Path, *, slow_ms: float = 0.0) -> Iterator[Server]:
+    """Run `bare` or `durable`."""
+    port = _free()
+    command = [sys.executable, "-m", "tests.benchmarks.yardsticks", kind, str(port), str(directory)]
+    with _running(kind, command, port, "/", directory, {"SLOW_COMMIT_MS": f"{slow_ms:g}"}) as server:
+        yield server
+
+
+@contextmanager
+def hook_runner(directory: Path) -> Iterator[Server]:
+    """Run Debian's `webhook`, which answers when its command, /bin/true, has ended."""
+    port = _free()
+    file = directory / "hooks.json"
+    file.write_text(
+        json.dumps([{"id": "hook", "execute-command": "/bin/true", "include-command-output-in-response": True}])
+    )
+    command = ["webhook", "-hooks", str(file), "-ip", "127.0.0.1", "-port", str(port)]
+    with _running("webhook", command, port, "/hooks/hook", directory, {}) as server:
+        yield server
+
+
+@contextmanager
+def _running(
+    name: str, command: Sequence[str], port: int, path: str, directory: Path, environment: dict[str, str]
+) -> Iterator[Server]:
+    log = directory / f"{name}-{port}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=os.environ | environment
+        )
+    try:
+        _wait_for(process, port, log)
+        yield Server(name, port, process.pid, path, directory)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    for _ in range(300):
+        if process.poll() is not None:
+            break
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        try:
+            connection.request("GET", "/readyz")
+            if connection.getresponse().status != 503:
+                return
+        except OSError:
+            time.sleep(0.1)
+        finally:
+            connection.close()
+    raise RuntimeError(f"it did not start:\n{log.read_text()[-2000:]}")
+
+
+def _free() -> int:
+    """Return a port of ours that nobody listens on."""
+    for port in PORTS:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise RuntimeError(f"no free port in {PORTS}")
