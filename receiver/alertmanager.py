@@ -136,9 +136,12 @@ class AlertmanagerApi:
         return await self._alerts({})
 
     async def look_up(self, alert: Alert) -> Listed | None:
-        """Return one alert, silenced or not; None: Alertmanager has it no more. Raises AlertmanagerUnavailable."""
+        """Return the alert of these labels, silenced or not; None: Alertmanager has it no more.
+
+        Raises AlertmanagerUnavailable. Labels are an alert's identity: its fingerprint is their hash.
+        """
         found = await self._alerts({"filter": _matchers(alert.labels)})
-        return next((one for one in found if one.alert.fingerprint == alert.fingerprint), None)
+        return next((one for one in found if one.alert.labels == alert.labels), None)
 
     async def started_at(self) -> float | None:
         """Return UNIX seconds of its start; raises AlertmanagerUnavailable."""

@@ -17,17 +17,19 @@ import uvloop
 
 from receiver import logs
 from receiver.acting import Actor
-from receiver.alertmanager import AlertmanagerApi
+from receiver.alertmanager import AlertmanagerApi, AlertmanagerUnavailable
 from receiver.chat.console import ConsoleChat
 from receiver.chat.escalation import EscalationSender, MetricPath, WebhookPath
 from receiver.chat.outbox import ChatSender, Outbox, Sender
 from receiver.clock import SystemClock
 from receiver.control import KillSwitch
-from receiver.core.events import Recorded
+from receiver.core.alert import Alert, AlertStatus
+from receiver.core.events import Closed, Recorded, Resolved
+from receiver.core.incident import Incident
 from receiver.core.playbook import Policy
 from receiver.counting import count
 from receiver.engine import Engine
-from receiver.executor import Executor
+from receiver.executor import Executor, Silenced
 from receiver.ids import RandomIds
 from receiver.jobs.embedded import EmbeddedJobs
 from receiver.known_good import KnownGoodWatch
@@ -123,16 +125,21 @@ async def _join(
     runtimes = Runtimes(lambda: engine.policy, settings.database_file.with_suffix(".processes"))
     prometheus = _prometheus(settings, http, clock)
     targets = Targets(store, clock, http, kill, runtimes.of)
+    alertmanager = _alertmanager(settings, http, clock)
     looker = Looker(targets, Verifier(prometheus, http, clock), prometheus, actions)
     actor = Actor(engine, store, clock, targets, kill, actions)
     jobs = EmbeddedJobs(store, clock, settings.concurrency)
-    outbox = Outbox(store, clock, _senders(settings, http, clock, store, metrics), _sent(metrics))
+    pages = MetricPath(metrics.escalation_undelivered.set)
+    outbox = Outbox(store, clock, _senders(settings, http, clock, store, pages), _sent(metrics))
     operations = Operations(engine, clock, actor, kill, jobs.nudge)
-    resyncer = _resyncer(settings, http, engine, store, clock)
+    resyncer = Resyncer(engine, store, clock, alertmanager) if alertmanager is not None else None
     watch = KnownGoodWatch(store, clock, lambda: engine.policy.services, runtimes.of, _told)
 
     def stored(recorded: Sequence[Recorded]) -> None:
         count(metrics, recorded)
+        for one in recorded:
+            if isinstance(one.event, Resolved | Closed):
+                pages.forget(one.incident)
         jobs.nudge()
         outbox.nudge()
 
@@ -160,7 +167,7 @@ async def _join(
         store=store,
         jobs=jobs,
         outbox=outbox,
-        executor=Executor(engine, clock, actor, looker),
+        executor=Executor(engine, clock, actor, looker, silenced=_silences(alertmanager)),
         policies=policies,
         runtimes=runtimes,
         http=http,
@@ -195,14 +202,29 @@ def _prometheus(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> Pr
     return Prometheus(settings.prometheus_url, http, clock, settings.external_labels or None)
 
 
-def _resyncer(
-    settings: Settings, http: httpx.AsyncClient, engine: Engine, store: SqliteStore, clock: Clock
-) -> Resyncer | None:
+def _alertmanager(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> AlertmanagerApi | None:
     if settings.alertmanager_url is None:
         _log.warning("no Alertmanager is configured: what fired or resolved while this service was down is unknown")
         return None
-    alertmanager = AlertmanagerApi(settings.alertmanager_url, http, clock, settings.alertmanager_receiver)
-    return Resyncer(engine, store, clock, alertmanager)
+    return AlertmanagerApi(settings.alertmanager_url, http, clock, settings.alertmanager_receiver)
+
+
+def _silences(alertmanager: AlertmanagerApi | None) -> Silenced | None:
+    """Return how it is asked whether people silenced an incident's alert; no answer is no silence."""
+    if alertmanager is None:
+        return None
+
+    async def silenced(incident: Incident) -> str | None:
+        try:
+            found = await alertmanager.look_up(Alert("", AlertStatus.FIRING, incident.labels))
+        except AlertmanagerUnavailable as error:
+            _log.warning("whether the alert is silenced is not known", incident=incident.id, reason=str(error))
+            return None
+        if found is None or not found.suppressed:
+            return None
+        return f"silenced or inhibited by {', '.join((*found.silenced_by, *found.inhibited_by))}"
+
+    return silenced
 
 
 def _nothing() -> None:
@@ -210,9 +232,8 @@ def _nothing() -> None:
 
 
 def _senders(
-    settings: Settings, http: httpx.AsyncClient, clock: Clock, store: SqliteStore, metrics: Metrics
+    settings: Settings, http: httpx.AsyncClient, clock: Clock, store: SqliteStore, metric: MetricPath
 ) -> dict[str, Sender]:
-    metric = MetricPath(metrics.escalation_undelivered.set)
     if settings.escalation_url is None:
         _log.warning("no escalation webhook is configured: people are called by the metric's alert alone")
         paths: list[Any] = [metric]

@@ -22,6 +22,10 @@ def count(metrics: Metrics, recorded: Sequence[ev.Recorded]) -> None:
                 metrics.votes.labels("approved" if approve else "denied").inc()
             case ev.Opened(severity=severity, playbook=playbook):
                 metrics.incidents_opened.labels(severity.value, playbook).inc()
+            case ev.Resolved():
+                metrics.incidents_ended.labels("resolved").inc()
+            case ev.Closed():
+                metrics.incidents_ended.labels("closed").inc()
             case ev.StepFinished(ok=ok, action=action, seconds=seconds):
                 metrics.steps.labels(action, "succeeded" if ok else "failed").inc()
                 metrics.step_seconds.labels(action).observe(seconds)

@@ -7,7 +7,8 @@ by being called again: what was begun stands in the store as an intent.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
 
 from receiver.acting import Actor
 from receiver.core import events as ev
@@ -26,10 +27,21 @@ HOLD_SLOWDOWN = 6.0
 """Looks are this much rarer once healthy has held and only the alert itself is waited for."""
 
 
-class Executor:
-    """Carries out commands; `work` is what the job queue calls."""
+Silenced: TypeAlias = Callable[[Incident], Awaitable[str | None]]
+"""Says by whom an incident's alert is silenced or inhibited; None: it isn't, or that is not known."""
 
-    def __init__(self, engine: Engine, clock: Clock, actor: Actor, looker: Looker) -> None:
+
+class Executor:
+    """Carries out commands; `work` is what the job queue calls.
+
+    Args:
+        silenced: asked before each step; None when no Alertmanager is configured.
+    """
+
+    def __init__(
+        self, engine: Engine, clock: Clock, actor: Actor, looker: Looker, *, silenced: Silenced | None = None
+    ) -> None:
+        self._silenced = silenced
         self._engine = engine
         self._clock = clock
         self._actor = actor
@@ -60,6 +72,9 @@ class Executor:
             case Look():
                 await self._look(incident, playbook, service, command)
             case RunStep():
+                if self._silenced is not None and (by := await self._silenced(incident)) is not None:
+                    await self._hands_off(incident, by)
+                    return True
                 return await self._actor.run(incident, playbook, service, command)
             case TakeBack():
                 return await self._actor.take_back(incident, playbook, service, command)
@@ -77,6 +92,18 @@ class Executor:
             incident.id, lambda now_incident, playbook, now: [ev.Escalated(reason, page_at=now + playbook.page_every)]
         )
         return False
+
+    async def _hands_off(self, incident: Incident, by: str) -> None:
+        """Start nothing for an alert that people silenced: a silence made during an incident says hands off."""
+
+        def decide(current: Incident, _playbook: Playbook, _now: float) -> Sequence[ev.Event]:
+            if not current.automatic:
+                return []
+            ended = current.approval
+            cancelled = [ev.ApprovalEnded(ended.id, "cancelled", f"hands off: {by}")] if ended is not None else []
+            return [*cancelled, ev.TakenOver("a silence", "alertmanager", by)]
+
+        await self._engine.record(incident.id, decide)
 
     async def _diagnose(self, incident: Incident, playbook: Playbook, service: Service) -> None:
         diagnosed = await self._looker.diagnose(incident, playbook, service)

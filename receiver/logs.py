@@ -24,11 +24,12 @@ SHORTEST_SECRET: Final = 6
 """A shorter value would be found by chance in any text; the name of what holds it still hides it."""
 
 _NAMES: Final = re.compile(
-    r"(?:^|_|-)(?:token|tokens|password|passwords|passwd|secret|secrets|authorization|cookie|api_?key|private_?key)$",
+    r"(?:^|_|-)(?:token|tokens|password|passwords|passwd|secret|secrets|authorization|cookie|api[_-]?key|private[_-]?key)$",
     re.IGNORECASE,
 )
 _SHAPES: Final = (
-    (re.compile(r"\b(bearer|basic)(\s+)[A-Za-z0-9+/=._~-]{6,}", re.IGNORECASE), r"\1\2***"),
+    # At least one character that no plain word has: "basic checks" is a sentence.
+    (re.compile(r"\b((?i:bearer|basic))(\s+)(?=\S*[A-Z0-9=+/_])[A-Za-z0-9+/=._~-]{6,}"), r"\1\2***"),
     (re.compile(r"\brmd_[A-Za-z0-9_-]{8,}"), "rmd_***"),
     (re.compile(r"(://)[^/\s@'\"]+@"), r"\1***@"),
     (re.compile(r"((?:token|password|secret|api_?key)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;]{4,}", re.IGNORECASE), r"\1***"),
@@ -157,5 +158,5 @@ def _install(handler: logging.Handler, level: str) -> None:
     # Each says what it does at `info`, with URLs; what matters of it is logged by whoever asked.
     for noisy in ("httpx", "httpcore", "docker", "urllib3", "alembic", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # An explicit level, as uvicorn takes an unset one for its most talkative.
-    logging.getLogger("uvicorn.error").setLevel(logging.INFO if level != "error" else logging.ERROR)
+    # Explicit, as uvicorn takes an unset level for its most talkative; what it tells at `info` is told by ourselves.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)

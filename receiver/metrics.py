@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import accumulate
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -27,6 +27,9 @@ RECEIVED: Final = ("new", "repeats", "resolved", "refired", "stale", "unmatched"
 
 FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 SLOW: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
+
+# A second series beside every counter, for a protocol that Prometheus doesn't need.
+disable_created_metrics()
 
 
 def distribution_version() -> str:
@@ -100,10 +103,7 @@ class Metrics:
     def _work(self) -> None:
         self.resyncs = self._counter("resyncs", "Re-syncs from Alertmanager by outcome.", "outcome")
         self.incidents_opened = self._counter("incidents_opened", "Incidents opened.", "severity", "playbook")
-        self.incidents_ended = self._counter("incidents_ended", "Incidents that ended.", "state", "playbook")
-        self.incident_seconds = self._histogram(
-            "incident_duration_seconds", "From an incident's first alert to its end.", SLOW, "state"
-        )
+        self.incidents_ended = self._counter("incidents_ended", "Incidents that ended.", "state")
         self.steps = self._counter("steps", "Steps that ended.", "action", "outcome")
         self.step_seconds = self._histogram("step_duration_seconds", "How long an action took.", SLOW, "action")
         self.verifications = self._counter("verifications", "Verifications that ended.", "verdict")

@@ -281,6 +281,6 @@ def _changed(instances: Mapping[str, Instance], before: Instance) -> str | None:
 async def _progress(context: Context, intent: Intent, instances: Mapping[str, Instance], name: str) -> Progress:
     progress = await context.runtime.replaced(context.target, name, intent.action_id)
     before, now = recorded(intent.plan.pre_state, name), instances.get(name)
-    if progress is Progress.NOT_STARTED and (before is None or now is None or now.image_id != before.image_id):
+    if progress is Progress.NOT_STARTED and (before is None or now is None or now.id != before.id):
         return Progress.SUPERSEDED
     return progress

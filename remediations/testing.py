@@ -19,8 +19,8 @@ service of two healthy instances, and hands to meddle with it) each time it is c
             runtime = MyRuntime(...)
             ...  # start two instances and wait until they are healthy
             try:
-                yield Lab(runtime=runtime, target=..., good=..., broken=..., missing=..., recreate=..., remove=..., stop=...,
-                          now=clock.now, sleep=asyncio.sleep, http=client)
+                yield Lab(runtime=runtime, target=..., good=..., broken=..., missing=..., recreate=..., remove=...,
+                          stop=..., now=clock.now, sleep=asyncio.sleep, http=client)
             finally:
                 ...  # remove everything
         return make

@@ -81,9 +81,14 @@ def tell(story: Story, cast: Cast, directory: Path) -> None:
         remediator = stack.enter_context(
             running_remediator(directory / "run", port=port, playbooks=files, settings={**settings, **stage.settings})
         )
-        say(f"  remediator serves {remediator.url} in mode act, with {', '.join(path.name for path in files)}")
+        say(f"  remediator serves {remediator.url} in mode act, with {', '.join(map(_short, files))}")
         _warm_up(story, stage, prometheus)
         _play(story, stage, traffic, remediator)
+
+
+def _short(path: Path) -> str:
+    """Return a path as a person in this folder would write it."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _monitoring(
@@ -125,13 +130,14 @@ def _play(story: Story, stage: Scene, traffic: Traffic, remediator: Remediator) 
     story.cause(stage, traffic)
     settled = {"resolved", "cleanup"} if story.scales else {"resolved"}
     incident = telling.watch(remediator, broken, settled)
+    repaired = stage.facts()
     if story.calm is not None:
         head("The users go home.")
         story.calm(traffic)
         incident = telling.watch(remediator, broken, {"resolved"})
     telling.timeline(remediator, incident["id"])
     full = remediator.incident(incident["id"])
-    telling.summary(full, broken, traffic.answers, changes(before, stage.facts()))
+    telling.summary(full, broken, traffic.answers, [*changes(before, repaired), *changes(repaired, stage.facts())])
 
 
 if __name__ == "__main__":

@@ -50,16 +50,26 @@ class Stage:
         return sorted(present, key=lambda facts: str(facts["Name"]))
 
     def deploy(self, tag: str, replicas: int = 1) -> None:
-        """Put containers of this image in the place of those that run, as `compose up` does; wait for their health.
+        """Put containers of this image in the place of those that run, as a careful deployment does: no gap.
 
         Raises:
-            PartError: a container didn't become healthy.
+            PartError: a container didn't become healthy; the old ones are still there then.
         """
-        for facts in self.containers():
-            _expect(self.engine.delete(f"/containers/{facts['Id']}", params={"force": "1"}))
+        old = self.containers()
+        new: dict[str, str] = {}
         for number in range(1, replicas + 1):
-            create(self.engine, f"{PROJECT}-{SERVICE}-{number}", body(SERVICE, tag, number=number))
+            name = f"{PROJECT}-{SERVICE}-{number}"
+            new[create(self.engine, f"{name}-new", body(SERVICE, tag, number=number))] = name
+        poll_until(lambda: all(map(self._is_healthy, new)), HEALTHY_WITHIN, f"{tag} isn't healthy")
+        for facts in old:
+            _expect(self.engine.delete(f"/containers/{facts['Id']}", params={"force": "1"}))
+        for identity, name in new.items():
+            _expect(self.engine.post(f"/containers/{identity}/rename", params={"name": name}))
         self.await_healthy()
+
+    def _is_healthy(self, identity: str) -> bool:
+        state: dict[str, Any] = self.engine.get(f"/containers/{identity}/json").json()["State"]
+        return bool(state["Health"]["Status"] == "healthy")
 
     def await_healthy(self, timeout: float = HEALTHY_WITHIN) -> None:
         """Wait until every container of the service is healthy, and so is the service through its proxy."""
@@ -133,8 +143,10 @@ def body(service: str, tag: str, number: int = 1, publish: dict[str, int] | None
             "PortBindings": bindings,
             "RestartPolicy": {"Name": "unless-stopped"},
             "Memory": 128 * 1024 * 1024,
-            # Only names that the engine knows: asking the world for a stopped service's name takes seconds.
+            # Only names that the engine knows are asked for; a stopped service's name isn't known, and the default is
+            # to wait 5 s for the world to answer.
             "Dns": ["127.0.0.1"],
+            "DnsOptions": ["timeout:1", "attempts:1"],
         },
         "NetworkingConfig": {"EndpointsConfig": {NETWORK: {"Aliases": [service]}}},
     }

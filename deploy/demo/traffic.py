@@ -15,8 +15,8 @@ NORMAL: Final = 5.0
 SURGE: Final = 14.0
 """Requests a second that one instance can't serve and two can."""
 
-UNDER_WAY: Final = 30
-"""Requests at a time: with one instance in a surge each of them waits 3 s."""
+UNDER_WAY: Final = 20
+"""Requests at a time: with one instance in a surge each of them waits 2 s."""
 
 
 class Traffic:

@@ -125,7 +125,7 @@ def _alone_in(directory: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise PartError(f"an engine runs in {directory} already: end what started it, or use another one") from error
+            raise PartError(f"an engine runs in {directory} already: end what started it, or use another") from error
         yield
 
 

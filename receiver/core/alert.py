@@ -110,7 +110,7 @@ def parse_time(text: str) -> int:
     if year == "0001":
         return 0
     if int(year) not in _YEARS:
-        raise ValueError(f"no time of an alert: {text[:40]!r}")
+        raise ValueError(f"not between the years 1678 and 2262: {text[:40]!r}")
     # A leap second counts as the first of the next minute, as POSIX time does not know it.
     seconds = days * 86_400 + int(hour) * 3600 + int(minute) * 60 + int(second)
     if sign is not None:

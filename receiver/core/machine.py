@@ -374,12 +374,15 @@ def _begin(
     playbook: Playbook, step: str | None, purpose: str, now: float, *, since: float, deadline: float | None = None
 ) -> ev.CheckBegan:
     how = verification(playbook, step)
-    delay = how.initial_delay if purpose in {"step", "cleanup"} else min(how.initial_delay, how.interval)
-    timeout = how.timeout if purpose in {"step", "cleanup"} else max(how.timeout, GONE_TIMEOUT)
+    acted = purpose in {"step", "cleanup"}
+    # What the service does while it finds its feet again says nothing about the step: a drained queue's slow
+    # requests would stay in every window that reaches back to them.
+    delay = how.initial_delay if acted else min(how.initial_delay, how.interval)
+    timeout = how.timeout if acted else max(how.timeout, GONE_TIMEOUT)
     return ev.CheckBegan(
         step=step,
         purpose=purpose,
-        since=since,
+        since=since + delay if acted else since,
         next_at=now + delay,
         deadline=deadline if deadline is not None else now + timeout,
         interval=how.interval,

@@ -35,11 +35,11 @@ def _schema(model: type[BaseModel], title: str) -> dict[str, Any]:
     for part in (made, *made["$defs"].values()):
         part.pop("title", None)
         for field in part["properties"].values():
-            _as_written(field)
+            as_written(field)
     return {"$schema": DIALECT, **made, "title": title}
 
 
-def _as_written(field: dict[str, Any]) -> None:
+def as_written(field: dict[str, Any]) -> None:
     """Show a field as a person would write it: durations with units, no default for what is merely unset."""
     field.pop("title", None)
     branches = field.get("anyOf")

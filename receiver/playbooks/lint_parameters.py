@@ -32,6 +32,9 @@ _FIXED = frozenset(
     }
     | {"network", "port", "program", "replicas", "runtime", "script", "service", "tag", "target", "to", "version"}
 )
+# What is sent to a fixed place is data: there these words are the receiver's own.
+_DATA = "body"
+_FIXED_FIELD = re.compile(r"(^|_)(file|path|header)$")
 _URL_FIELD = re.compile(r"(^|_)ur[il]s?$")
 
 
@@ -73,9 +76,23 @@ def _templates(subject: Subject, loc: Loc, label: str) -> Iterator[Problem]:
         except TemplateError as error:
             yield Problem(node.place_of(error.offset), f"{label}: {path}: {error}")
             continue
-        if found and _FIXED.intersection(str(part).lower() for part in inner):
+        if found and _is_json_text(node.value):
+            text = (
+                f"{label}: {path}: a value could break out of JSON that is written as a text; write a mapping instead"
+            )
+            yield Problem(node.place_of(found[0].offset), text)
+        if found and inner[0] != _DATA and _is_fixed(inner):
             text = f"{label}: {path} takes no template: an alert must not choose what is run, where, or by which name"
             yield Problem(node.place_of(found[0].offset), text)
+
+
+def _is_fixed(loc: Loc) -> bool:
+    return bool(_FIXED.intersection(str(part).lower() for part in loc) or _FIXED_FIELD.search(_field(loc)))
+
+
+def _is_json_text(text: str) -> bool:
+    begins = text.lstrip()
+    return begins[:1] in {"{", "["} and not begins.startswith("{{")
 
 
 def _field(loc: Loc) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
+from importlib.metadata import distribution
 from typing import Any
 
 from receiver.playbooks.fields import DURATION_PATTERN
-from receiver.playbooks.json_schema import people_schema, playbooks_schema
+from receiver.playbooks.json_schema import as_written, people_schema, playbooks_schema
+from remediations.protocol import Remediation
+from remediations.registry import GROUP, OURS, load_actions
 
 _TITLES = {
     "FileModel": "The file",
@@ -59,13 +63,42 @@ nothing else is read from the environment.
 """
 
 
+_ACTIONS = """## Actions
+
+These come with the service; others are found through the entry point group `remediator.actions`. The tables show what
+stands under a step's `parameters`.
+"""
+
+
 def reference_text() -> str:
     """Return the page."""
     playbooks, people = playbooks_schema(), people_schema()
     sections = {"FileModel": playbooks, **playbooks["$defs"], **people["$defs"]}
     parts = [_INTRODUCTION, "## Fields\n"]
     parts += [_section(title, sections[model]) for model, title in _TITLES.items()]
+    parts += [_ACTIONS, *(_action(action) for _, action in sorted(_shipped_actions().items()))]
     return "\n".join(parts)
+
+
+def _shipped_actions() -> Mapping[str, Remediation]:
+    """Return our own actions; what else is installed here is no part of the page."""
+    ours = distribution(OURS).entry_points
+    return load_actions(entry for entry in ours if entry.group == GROUP).actions
+
+
+def _action(action: Remediation) -> str:
+    schema = action.parameters.model_json_schema()
+    for field in schema["properties"].values():
+        as_written(field)
+    about = inspect.cleandoc(type(action).__doc__ or "").replace("\n\n", " ")
+    needs = {
+        "changes nothing": action.read_only,
+        "needs `replicas` and `traffic`": action.needs_bounds,
+        "needs `known_good`": action.needs_known_good,
+    }
+    also = "; ".join(words for words, holds in needs.items() if holds)
+    described = {**schema, "description": f"{about} ({also})" if also else about}
+    return _section(f"action {action.name}", described)
 
 
 def _section(title: str, schema: Mapping[str, Any]) -> str:
@@ -112,7 +145,7 @@ def _scalar(field: Mapping[str, Any]) -> str:
     if field.get("pattern") == DURATION_PATTERN:
         return "duration"
     word = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
-    shown = word[field["type"]]
+    shown = word[field["type"]] if "type" in field else "anything"
     low, high = field.get("minimum"), field.get("maximum")
     if low is not None and high is not None:
         return f"{shown}, {low} to {high}"

@@ -123,11 +123,11 @@ def _incidents(connection: sqlite3.Connection, cache: Cache, *, before: float, m
     (rows,) = connection.execute("SELECT count(*) FROM incidents WHERE open = 0").fetchone()
     found = connection.execute(
         """
-        SELECT n, id FROM incidents i WHERE open = 0 AND (ended_at < ? OR ?)
+        SELECT n, id FROM incidents i WHERE open = 0 AND ended_at < ?
         AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.status = 1 AND a.incident = i.n)
         ORDER BY ended_at LIMIT 1
         """,
-        (before, rows > most),
+        (float("inf") if rows > most else before,),
     ).fetchone()
     if found is None:
         return 0

@@ -250,14 +250,16 @@ class SqliteStore(SqliteReader):
         """Return why there is no room for the unit, None when there is."""
         return self._gauge.refusal(grows=unit.body is not None)
 
-    def committed(self, connection: sqlite3.Connection, batch: Batch | None) -> None:
-        """See what was written just now."""
+    def committed(self, batch: Batch) -> None:
+        """Count the alerts that fire and those that don't."""
+        self._statuses[1] = self._statuses.get(1, 0) + batch.firing
+        self._statuses[0] = self._statuses.get(0, 0) + batch.resolved
+
+    def between(self, connection: sqlite3.Connection) -> None:
+        """Measure the room that is left, and keep the log short."""
         self._commits += 1
         if self._commits % 16 == 1:
             self._gauge.measure(connection)
-        if batch is not None:
-            self._statuses[1] = self._statuses.get(1, 0) + batch.firing
-            self._statuses[0] = self._statuses.get(0, 0) + batch.resolved
         if self._checkpointer is None:
             return
         self._checkpointer.wrote()

@@ -8,6 +8,7 @@ only the bad one fails (docs/decisions: group commit).
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 import threading
 from collections import deque
@@ -17,11 +18,13 @@ from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from receiver.ports import Changes, InvalidChanges, StoreFull, StoreUnavailable, Unit
+from receiver.ports import Changes, InvalidChanges, StoreFull, StoreUnavailable, StoreUnusable, Unit
 from receiver.store.apply import remember, write
 from receiver.store.batch import Batch, Numbers
 from receiver.store.cache import Cache
 from receiver.store.loading import load
+
+logger = logging.getLogger(__name__)
 
 Direct = Callable[[sqlite3.Connection, Cache], Any]
 """A small piece of SQL that shares the commit of the units, e.g. a row of the outbox that was sent."""
@@ -61,8 +64,12 @@ class Watch(Protocol):
         """Return why there is no room for the unit, None when there is."""
         ...
 
-    def committed(self, connection: sqlite3.Connection, batch: Batch | None) -> None:
-        """See what was written just now, in no transaction."""
+    def committed(self, batch: Batch) -> None:
+        """Take note of what was written just now, before anybody is told."""
+        ...
+
+    def between(self, connection: sqlite3.Connection) -> None:
+        """Do what has to be done between two commits, after everybody was told."""
         ...
 
 
@@ -141,6 +148,7 @@ class Writer:
             if jobs:
                 self._work(jobs)
                 self._resolve(jobs)
+                self._between()
         if self._connection is not None:
             self._connection.close()
 
@@ -178,15 +186,25 @@ class Writer:
             if connection is None:
                 connection = self._connection = self._connect()
                 self._numbers = _numbers(connection)
-            batch = self._together(connection, jobs)
-            if batch is None:
+            if not self._together(connection, jobs):
                 self._apart(connection, jobs)
-            self._watch.committed(connection, batch)
-        except (sqlite3.Error, StoreUnavailable) as error:
+        except Exception as error:
+            if not isinstance(error, sqlite3.Error | StoreUnusable):
+                logger.exception("a defect of the store; nothing of this commit was kept")
             self._give_up(jobs, error)
 
-    def _together(self, connection: sqlite3.Connection, jobs: list[_Job]) -> Batch | None:
-        """Commit all jobs at once; None when that failed in a way that one of them may have caused."""
+    def _between(self) -> None:
+        """Let the watch work; what fails there was promised to nobody, a new connection begins afresh."""
+        if self._connection is None:
+            return
+        try:
+            self._watch.between(self._connection)
+        except (sqlite3.Error, OSError) as error:
+            logger.warning("the database can't be looked after: %s", error)
+            self._forget()
+
+    def _together(self, connection: sqlite3.Connection, jobs: list[_Job]) -> bool:
+        """Commit all jobs at once; returns whether that went well, else one of them may be to blame."""
         units = [job.unit for job in jobs if job.unit is not None]
         batch = Batch(load(connection, self._cache, units), replace(self._numbers))
         taken = 0
@@ -194,7 +212,7 @@ class Writer:
             if job.unit is not None:
                 taken += self._decide(batch, job, job.unit)
         if not taken and len(units) == len(jobs):
-            return batch
+            return True
         connection.execute("BEGIN IMMEDIATE")
         try:
             write(connection, batch, self._cache)
@@ -203,20 +221,21 @@ class Writer:
                     job.result = job.direct(connection, self._cache)
         except Exception as error:  # noqa: BLE001 - one unit's values can fail in as many ways as there are types
             self._undo(connection, error)
-            return None
+            return False
         connection.execute("COMMIT")
         self._keep(batch)
-        return batch
+        return True
 
     def _apart(self, connection: sqlite3.Connection, jobs: list[_Job]) -> None:
         """Commit the jobs in one transaction, each in its own savepoint."""
         self._cache.clear()
         connection.execute("BEGIN IMMEDIATE")
+        done: list[Batch] = []
         for job in jobs:
             job.result = job.error = None
             connection.execute("SAVEPOINT job")
             try:
-                self._alone(connection, job)
+                self._alone(connection, job, done)
             except Exception as error:  # noqa: BLE001 - see above
                 _raise_if_database(error)
                 job.error = _blamed(error)
@@ -224,15 +243,20 @@ class Writer:
                 self._cache.clear()
             connection.execute("RELEASE job")
         connection.execute("COMMIT")
+        for batch in done:
+            self._watch.committed(batch)
 
-    def _alone(self, connection: sqlite3.Connection, job: _Job) -> None:
+    def _alone(self, connection: sqlite3.Connection, job: _Job, done: list[Batch]) -> None:
         if job.direct is not None:
             job.result = job.direct(connection, self._cache)
         if job.unit is not None:
             batch = Batch(load(connection, self._cache, [job.unit]), replace(self._numbers))
             if self._decide(batch, job, job.unit):
                 write(connection, batch, self._cache)
-                self._keep(batch)
+                # Not durable yet, but the next one must see it; should the commit fail, all is forgotten.
+                remember(batch, self._cache)
+                self._numbers = batch.next
+                done.append(batch)
 
     def _decide(self, batch: Batch, job: _Job, unit: Unit) -> bool:
         """Let a unit decide; return whether its changes were taken."""
@@ -252,6 +276,7 @@ class Writer:
     def _keep(self, batch: Batch) -> None:
         remember(batch, self._cache)
         self._numbers = batch.next
+        self._watch.committed(batch)
 
     def _undo(self, connection: sqlite3.Connection, error: Exception) -> None:
         """Roll back; go on by raising when the database itself is what failed."""
@@ -263,6 +288,9 @@ class Writer:
         """Fail all jobs of a commit; the next one begins with a new connection and an empty cache."""
         for job in jobs:
             job.error = _unavailable(error)
+        self._forget()
+
+    def _forget(self) -> None:
         self._cache.clear()
         if self._connection is not None:
             # It is dropped either way; what it held was never promised to anybody.

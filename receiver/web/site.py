@@ -100,9 +100,13 @@ class Probes:
         )
         metrics = self._parts.metrics
         try:
-            metrics.counted(await self._parts.store.counts())
+            counts = await self._parts.store.counts()
+            metrics.counted(counts)
+            metrics.disk_low.set(counts["disk_free"] < self._parts.settings.low_disk)
         except StoreUnavailable:
             metrics.store_up.set(0)
+        for part, state in self._parts.health.parts.items():
+            metrics.part_up.labels(part).set(state == "ok")
         self._parts.observe()
         return Response(metrics.render(), media_type=CONTENT_TYPE)
 

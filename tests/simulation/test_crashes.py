@@ -1,5 +1,4 @@
-"""The process dies at each of its calls to the store and to the target, before and after the effect; nothing is lost
-and nothing is done twice."""
+"""The process dies at each of its calls, before and after the effect: nothing is lost and nothing is done twice."""
 
 from __future__ import annotations
 
@@ -12,6 +11,7 @@ import pytest
 from receiver.core.fold import replay
 from receiver.core.incident import Incident, Phase
 from receiver.core.playbook import Policy
+from receiver.ports import IncidentFilter
 from remediations.runtimes.memory import Behaviour
 from tests.simulation.world import START, World, playbook, policy, step
 
@@ -80,9 +80,7 @@ async def live(world: World, at: int, *, after: bool) -> tuple[Incident, Killer]
     return await world.incident(), killer
 
 
-def _all() -> Any:
-    from receiver.ports import IncidentFilter  # noqa: PLC0415
-
+def _all() -> IncidentFilter:
     return IncidentFilter(limit=2)
 
 
@@ -101,8 +99,8 @@ async def prepared(tmp_path: Path, rules: Policy) -> World:
 @pytest.mark.parametrize("after", [False, True], ids=["before the effect", "after the effect"])
 async def test_a_crash_anywhere_loses_nothing_and_repeats_nothing(tmp_path: Path, *, after: bool) -> None:
     rules = policy(playbook(step("restart"), step("rollback")))
-    quiet = await prepared(tmp_path / "0", rules) if (tmp_path / "0").mkdir() is None else None
-    assert quiet is not None
+    (tmp_path / "0").mkdir()
+    quiet = await prepared(tmp_path / "0", rules)
     incident, killer = await live(quiet, 0, after=after)
     total, expected = killer.calls, killer.effects
     await quiet.close()

@@ -1,4 +1,4 @@
-"""A small world: the real engine, executor and actions on a real store, with targets in memory and a clock of our own."""
+"""A small world: the real engine, executor and actions on a real store, targets in memory, a clock of our own."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ class World:
                 return
             for incident_id, _ in found:
                 await self.executor.work(incident_id)
-        raise AssertionError(f"it never comes to rest: {found}")
+        raise AssertionError("it never comes to rest")
 
     async def incident(self) -> Incident:
         """Return the newest incident."""

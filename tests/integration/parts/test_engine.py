@@ -81,7 +81,7 @@ def test_an_engine_that_hangs_is_stopped_all_the_same(tmp_path: Path) -> None:
 
 
 def test_a_second_start_in_the_same_directory_is_refused_and_harmless(engine: Engine) -> None:
-    with pytest.raises(PartError, match="an engine runs in .* already"), running_engine(engine.directory):
+    with pytest.raises(PartError, match=r"an engine runs in .* already"), running_engine(engine.directory):
         pass
     with engine.client() as http:
         assert http.get("/_ping").status_code == httpx.codes.OK

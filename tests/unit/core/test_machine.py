@@ -173,9 +173,7 @@ def test_a_resolve_that_is_not_true_calls_people_when_the_alert_was_never_confir
 
 def ask(life: Life, needed: int = 1) -> str:
     """Ask for an approval of the next step."""
-    life.feed(
-        ev.ApprovalAsked("p-1", "rollback", "roll back", "h", needed, life.now + 60, 30.0, "escalate", False)  # noqa: FBT003
-    )
+    life.feed(ev.ApprovalAsked("p-1", "rollback", "roll back", "h", needed, life.now + 60, 30.0, "escalate", False))
     return "p-1"
 
 

@@ -34,6 +34,7 @@ class HttpParameters(NoParameters):
     headers: dict[str, str] = {}
     body: Any = None
     image: str = ""
+    token_file: str = ""
 
 
 @dataclass

@@ -138,8 +138,8 @@ def test_a_right_file_has_no_mistakes(tmp_path: Path) -> None:
         ),
         (
             "action: restart",
-            "action: http, parameters: {url: 'http://h/', body: {argv: [x, '§{{ labels.i }}']}}",
-            "body.argv.1 takes no template",
+            "action: http, parameters: {url: 'http://h/', headers: {Host: '§{{ labels.i }}'}}",
+            "headers.Host takes no template",
         ),
         (
             "action: restart",
@@ -176,6 +176,16 @@ def test_a_right_file_has_no_mistakes(tmp_path: Path) -> None:
             "severity: P1",
             "severity: {rules: [{match: a=X, severity: P1}, {match: §[a=X, b=c], severity: P2}]}",
             "a severity rule above takes everything",
+        ),
+        (
+            "action: restart",
+            "action: http, parameters: {url: 'http://h/', token_file: '/x/§{{ labels.i }}'}",
+            "token_file takes no template",
+        ),
+        (
+            "action: restart",
+            """action: http, parameters: {url: 'http://h/', body: ' {"a": "§{{ labels.i }}"}'}""",
+            "could break out of JSON",
         ),
         (
             "playbooks:\n",
@@ -314,5 +324,5 @@ def test_an_engine_url_of_the_environment_is_checked_too(tmp_path: Path) -> None
 
 def test_what_a_template_becomes_is_not_judged_before_it_is_filled_in(tmp_path: Path) -> None:
     new = "action: http, parameters: {url: 'http://h/{{ labels.a }}', retries: '{{ labels.n }}', "
-    new += "body: ['{{ annotations.s }}']}"
+    new += "body: {name: '{{ annotations.s }}'}}"
     assert check(tmp_path, changed("action: restart", new)) == []

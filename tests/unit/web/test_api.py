@@ -12,6 +12,7 @@ from receiver.core.alert import Alert, AlertStatus
 from receiver.core.events import Recorded
 from receiver.ports import AlertRow, Quarantined
 from receiver.web.ports import Reloaded
+from tests.unit.house.sources import ROOT
 from tests.unit.web.fakes import NOW, Edge, Said, payload
 
 pytestmark = pytest.mark.anyio
@@ -293,9 +294,17 @@ async def test_metric_names_follow_the_conventions() -> None:
     assert all(not name.endswith("_total") for name, kind in ours if kind != "counter")
 
 
+async def test_every_metric_is_documented() -> None:
+    text = (await get(edge(), "/metrics")).text
+    page = (ROOT / "docs" / "api.md").read_text()
+    ours = re.findall(r"^# TYPE (remediator_\w+) ", text, re.MULTILINE)
+    assert [name for name in ours if f"`{name}`" not in page] == []
+
+
 async def test_readiness_is_about_webhooks_and_other_parts_are_states() -> None:
     one = edge()
     one.health.part("prometheus", "unreachable")
+    assert 'remediator_part_up{part="prometheus"} 0.0' in (await get(one, "/metrics")).text
     answer = await get(one, "/readyz")
     assert (answer.status_code, answer.json()["parts"]) == (200, {"prometheus": "unreachable"})
     one.health.unready("stopping")

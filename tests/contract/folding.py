@@ -58,6 +58,11 @@ def fold(view: View, alerts: Sequence[Alert], now: float) -> Changes:
     return changes
 
 
+def opening(service: str, alerts: Sequence[Alert], now: float) -> Changes:
+    """Return the changes that open an incident, whether there is one or not."""
+    return _into(None, service, alerts, now)
+
+
 def _into(incident: Incident | None, service: str, alerts: Sequence[Alert], now: float) -> Changes:
     events: list[Event] = []
     if incident is None:

@@ -1,0 +1,93 @@
+"""The real HTTP server on a real store and engine, on a port of the kernel's choice."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from receiver.metrics import Metrics
+from receiver.people import People
+from receiver.settings import Settings, load
+from receiver.web.health import Health
+from receiver.web.ports import Parts, Reloaded
+from receiver.web.server import bind, make_server
+from receiver.web.site import Site
+from tests.simulation.world import World, playbook, policy, step
+
+
+@dataclass
+class Running:
+    world: World
+    settings: Settings
+    metrics: Metrics
+    port: int
+    truncations: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.url, timeout=30.0, trust_env=False)
+
+    async def raw(self, *parts: bytes, pause: float = 0.0) -> bytes:
+        """Send bytes as they are, with pauses between, and return all that comes until the server closes."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(pause)
+            return await reader.read()
+        except (ConnectionResetError, BrokenPipeError):
+            return await reader.read()
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def running(
+    directory: Path, environment: Mapping[str, str] | None = None, people: People | None = None
+) -> AsyncIterator[Running]:
+    """Serve until the block ends."""
+    world = World(directory / "r.db", policy(playbook(step("restart"))), mode="observe")
+    await world.open()
+    settings = load({"listen": "127.0.0.1:0"}, environment or {})
+    sock = bind(settings.listen)
+    one = Running(world, settings, Metrics(), sock.getsockname()[1])
+    health = Health()
+    health.ready()
+
+    def truncated() -> None:
+        one.truncations += 1
+
+    async def reload() -> Reloaded:
+        return Reloaded(ok=True, text="reloaded: unchanged")
+
+    site = Site(
+        Parts(
+            settings=settings,
+            engine=world.engine,
+            operations=world.operations,
+            store=world.store,
+            clock=world.clock,
+            metrics=one.metrics,
+            health=health,
+            people=lambda: people or People(),
+            reload=reload,
+            truncated=truncated,
+        )
+    )
+    server = make_server(site, settings)
+    serving = asyncio.create_task(server.serve(sockets=[sock]))
+    try:
+        while not server.started:
+            await asyncio.sleep(0.01)
+        yield one
+    finally:
+        server.stop()
+        await serving
+        await world.close()
