@@ -88,6 +88,21 @@ class Cache:
         self.incidents: TwoGenerations[str, Kept] = TwoGenerations(incidents)
         self.open: TwoGenerations[str, str] = TwoGenerations(incidents)
         self.versions: set[str] = set()
+        self._deleted: list[tuple[TwoGenerations[str, Latest] | TwoGenerations[str, Kept], str]] = []
+
+    def deleted_alert(self, fingerprint: str) -> None:
+        """Note that the commit under way deletes it."""
+        self._deleted.append((self.alerts, fingerprint))
+
+    def deleted_incident(self, incident: str) -> None:
+        """Note that the commit under way deletes it."""
+        self._deleted.append((self.incidents, incident))
+
+    def settle(self) -> None:
+        """Forget what was deleted; called when a commit is done, as its units may have remembered it meanwhile."""
+        for part, key in self._deleted:
+            part.drop(key)
+        self._deleted.clear()
 
     def keep(self, kept: Kept) -> None:
         """Remember an incident."""

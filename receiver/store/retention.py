@@ -114,7 +114,7 @@ def _unmatched(connection: sqlite3.Connection, cache: Cache, *, before: float, m
 def _forget_alerts(connection: sqlite3.Connection, cache: Cache, found: list[tuple[int, int | str]]) -> int:
     for n, key in found:
         connection.execute("DELETE FROM alerts WHERE n = ?", (n,))
-        cache.alerts.drop(fingerprint_text(key))
+        cache.deleted_alert(fingerprint_text(key))
     return len(found)
 
 
@@ -144,7 +144,7 @@ def _incidents(connection: sqlite3.Connection, cache: Cache, *, before: float, m
     if not gone:
         connection.execute("DELETE FROM posted WHERE incident = ?", (name,))
         connection.execute("DELETE FROM incidents WHERE n = ?", (n,))
-        cache.incidents.drop(name)
+        cache.deleted_incident(name)
     return gone + 1
 
 

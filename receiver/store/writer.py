@@ -243,6 +243,7 @@ class Writer:
                 self._cache.clear()
             connection.execute("RELEASE job")
         connection.execute("COMMIT")
+        self._cache.settle()
         for batch in done:
             self._watch.committed(batch)
 
@@ -275,6 +276,7 @@ class Writer:
 
     def _keep(self, batch: Batch) -> None:
         remember(batch, self._cache)
+        self._cache.settle()
         self._numbers = batch.next
         self._watch.committed(batch)
 
