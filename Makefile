@@ -60,7 +60,7 @@ simulate: install ## say what would be done about PAYLOAD=file.json; changes not
 	@$(BIN)/remediator simulate $(PAYLOAD)
 
 benchmark: install ## measure the ingest path beside its yardsticks; writes one report
-	@$(BIN)/python -m deploy.parts.packages webhook
+	@$(BIN)/python -m deploy.parts.packages webhook wrk
 	$(BIN)/python -m tests.benchmarks
 
 soak: parts ## kill -9 the service ROUNDS times during incidents, on counting and on real targets
@@ -76,5 +76,5 @@ LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-e
 	--no-header --upgrade
 
 clean: ## remove what was built and cached; keeps data
-	rm -rf build dist reports *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache $(VENV)
+	rm -rf build dist reports *.egg-info .grimp_cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache $(VENV)
 	find receiver remediations deploy tests -type d -name __pycache__ -prune -exec rm -rf {} +

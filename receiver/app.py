@@ -122,7 +122,7 @@ async def _join(
     engine = Engine(store, clock, RandomIds(), policy, mode=settings.mode, lanes=(CONSOLE, ESCALATION))
     await engine.use(policy)
     policies.in_force = engine.use
-    runtimes = Runtimes(lambda: engine.policy, settings.database_file.with_suffix(".processes"))
+    runtimes = Runtimes(lambda: engine.policy, settings.database_file.with_suffix(".processes"), clock)
     prometheus = _prometheus(settings, http, clock)
     targets = Targets(store, clock, http, kill, runtimes.of)
     alertmanager = _alertmanager(settings, http, clock)

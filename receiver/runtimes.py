@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from receiver.core.playbook import Engine, Policy, Service
+from receiver.ports import Clock
 from remediations.protocol import EngineUnavailable, Runtime
 from remediations.runtimes.containers import ContainersRuntime
+from remediations.runtimes.process import ProcessRuntime
 
 
 class Runtimes:
@@ -19,8 +21,9 @@ class Runtimes:
         state: a folder for what the process runtime remembers.
     """
 
-    def __init__(self, policy: Callable[[], Policy], state: Path) -> None:
+    def __init__(self, policy: Callable[[], Policy], state: Path, clock: Clock) -> None:
         self._policy = policy
+        self._clock = clock
         self._state = state
         self._made: dict[tuple[str, str], tuple[Engine | None, Runtime]] = {}
         self._old: list[Runtime] = []
@@ -40,7 +43,7 @@ class Runtimes:
 
     def _make(self, service: Service, engine: Engine | None) -> Runtime:
         if service.runtime == "process" or engine is None:
-            raise EngineUnavailable(f"runtime {service.runtime} of service {service.name} is not available")
+            return ProcessRuntime(self._state, self._clock.now)
         return ContainersRuntime(engine.name, engine.url, ca=engine.ca, cert=engine.cert, key=engine.key)
 
     async def close(self) -> None:

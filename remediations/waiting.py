@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from remediations.protocol import Context, EngineUnavailable, Health, Instance, OutcomeUnknown
 from remediations.state import read_instances
 
-POLL = 0.5
+POLL = 0.25
 """Seconds between two looks at an instance."""
 
 STABLE_FOR = 5.0

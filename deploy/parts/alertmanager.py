@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import httpx
 
-from deploy.parts.ports import free_port
+from deploy.parts.ports import port_for
 from deploy.parts.process import Child, PartError, start, wait_until
 from deploy.parts.prometheus import is_ready
 
@@ -61,7 +61,7 @@ def running_alertmanager(directory: Path, config: str, port: int | None = None) 
         port: on 127.0.0.1; a free one if none is given.
 
     Raises:
-        PartError: not installed, or it didn't start; the text has its last log lines.
+        PartError: not installed, its port is taken, or it didn't start; the text has its last log lines.
     """
     reason = unavailable()
     if reason is not None:
@@ -69,7 +69,7 @@ def running_alertmanager(directory: Path, config: str, port: int | None = None) 
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "alertmanager.yml").write_text(config)
     program = next(name for name in PROGRAMS if shutil.which(name))
-    address = f"127.0.0.1:{port or free_port()}"
+    address = f"127.0.0.1:{port_for('Alertmanager', port)}"
     command = [program, f"--config.file={directory / 'alertmanager.yml'}", f"--web.listen-address={address}"]
     command += [f"--storage.path={directory / 'data'}", "--cluster.listen-address=", "--log.level=warn"]
     command += [f"--web.external-url=http://{address}"]

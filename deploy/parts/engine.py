@@ -5,7 +5,6 @@ socket, pid file and bridge, and no firewall rules: starting a second engine wit
 Without rules containers reach each other and the host, published ports go through the engine's own proxy process.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -21,7 +20,7 @@ from typing import Final
 import httpx
 
 from deploy.parts import bridge
-from deploy.parts.process import Child, PartError, start, stop_stale, wait_until
+from deploy.parts.process import Child, PartError, alone, start, stop_stale, wait_until
 
 START_TIMEOUT: Final = 60.0
 """Seconds until the engine must answer; a cold start takes about 2 s."""
@@ -100,7 +99,7 @@ def running_engine(directory: Path) -> Iterator[Engine]:
     key = hashlib.sha256(str(directory).encode()).hexdigest()[:8]
     run = RUN / key
     with ExitStack() as stack:
-        stack.enter_context(_alone_in(directory))
+        stack.enter_context(alone(directory / "engine.lock", f"an engine runs in {directory} already"))
         _clear_stale(run, directory)
         run.mkdir(parents=True, exist_ok=True)
         stack.callback(shutil.rmtree, run, ignore_errors=True)
@@ -116,17 +115,6 @@ def running_engine(directory: Path) -> Iterator[Engine]:
         _remove_everything(engine)
         stack.callback(_remove_everything, engine)
         yield engine
-
-
-@contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
-    """Hold the directory, so that a second start there is refused instead of ending the first."""
-    with (directory / "engine.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise PartError(f"an engine runs in {directory} already: end what started it, or use another") from error
-        yield
 
 
 @contextmanager

@@ -1,10 +1,14 @@
 """Child processes of the harness: started with a log of their own, awaited until ready, stopped by pid."""
 
+import fcntl
 import os
+import shutil
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,7 +31,7 @@ class Child:
     Args:
         name: what people call it.
         process: the handle; its pid is the only thing that is ever signalled.
-        log: the file that takes its standard output and error.
+        log: the file that takes its standard error, and its standard output unless that is shown.
     """
 
     name: str
@@ -63,26 +67,47 @@ class Child:
             self.process.wait(timeout)
 
 
-def start(name: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Child:
+def start(
+    name: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, *, show: bool = False
+) -> Child:
     """Start a part in a session of its own, so that Ctrl-C in our terminal doesn't reach it before we do.
+
+    Where util-linux' setpriv is there, a part started from the main thread is told to end when we die without having
+    stopped it. (The kernel means the thread: from another one it would end with that.)
+
+    Args:
+        name: what people call it.
+        command: the program and its arguments.
+        log: takes what it prints; appended to.
+        environment: all of its variables; ours if none are given.
+        show: whether its standard output is ours instead, so that it sees a terminal where there is one.
 
     Raises:
         PartError: the program isn't there or may not be run.
     """
+    if shutil.which(command[0]) is None:
+        raise PartError(f"{name} can't be started: there is no program {command[0]}")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         try:
             process = subprocess.Popen(
-                list(command),
+                [*_with_us(), *command],
                 stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
+                stdout=None if show else out,
+                stderr=out,
                 env=dict(environment) if environment is not None else None,
                 start_new_session=True,
             )
         except OSError as error:
             raise PartError(f"{name} can't be started: {command[0]}: {error.strerror}") from error
     return Child(name, process, log)
+
+
+def _with_us() -> list[str]:
+    setpriv = shutil.which("setpriv")
+    if setpriv is None or threading.current_thread() is not threading.main_thread():
+        return []
+    return [setpriv, "--pdeathsig", "TERM"]
 
 
 def wait_until(ready: Callable[[], bool], child: Child, timeout: float) -> None:
@@ -145,3 +170,19 @@ def poll_until(done: Callable[[], bool], timeout: float, complaint: str) -> None
         if time.monotonic() > deadline:
             raise PartError(f"{complaint} after {timeout:.0f} s")
         time.sleep(POLL)
+
+
+@contextmanager
+def alone(lock: Path, complaint: str) -> Iterator[None]:
+    """Hold a lock file, so that a second run is refused instead of ending the first; it is free once we are gone.
+
+    Raises:
+        PartError: somebody holds it; the text begins with the complaint.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PartError(f"{complaint}: end what started it, or use another directory") from error
+        yield

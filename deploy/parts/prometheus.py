@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import httpx
 
-from deploy.parts.ports import free_port
+from deploy.parts.ports import port_for
 from deploy.parts.process import Child, PartError, start, wait_until
 
 START_TIMEOUT: Final = 30.0
@@ -69,14 +69,14 @@ def running_prometheus(directory: Path, config: str, port: int | None = None) ->
         port: on 127.0.0.1; a free one if none is given.
 
     Raises:
-        PartError: not installed, or it didn't start; the text has its last log lines.
+        PartError: not installed, its port is taken, or it didn't start; the text has its last log lines.
     """
     reason = unavailable()
     if reason is not None:
         raise PartError(f"no Prometheus: {reason}")
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "prometheus.yml").write_text(config)
-    address = f"127.0.0.1:{port or free_port()}"
+    address = f"127.0.0.1:{port_for('Prometheus', port)}"
     command = ["prometheus", f"--config.file={directory / 'prometheus.yml'}", f"--web.listen-address={address}"]
     command += [f"--storage.tsdb.path={directory / 'data'}", "--web.enable-lifecycle", "--log.level=warn"]
     child = start("prometheus", command, directory / "prometheus.log")

@@ -148,7 +148,7 @@ class EmbeddedJobs:
         """Note how it went, and how long the incident rests."""
         pace, now = self._pace, self._clock.monotonic()
         rest = self._rests.setdefault(incident, _Rest())
-        rest.in_a_row = rest.in_a_row + 1 if now - rest.ended <= pace.pause else 1
+        rest.in_a_row = rest.in_a_row + 1 if now - rest.ended <= 2 * pace.pause else 1
         rest.failures = rest.failures + 1 if failed else 0
         rest.ended = now
         if failed:

@@ -98,11 +98,18 @@ class Cache:
         """Note that the commit under way deletes it."""
         self._deleted.append((self.incidents, incident))
 
-    def settle(self) -> None:
-        """Forget what was deleted; called when a commit is done, as its units may have remembered it meanwhile."""
+    def settle(self) -> int:
+        """Forget what was deleted; called when a commit is done, as its units may have remembered it meanwhile.
+
+        Returns:
+            how many alerts were among it.
+        """
+        alerts = 0
         for part, key in self._deleted:
             part.drop(key)
+            alerts += part is self.alerts
         self._deleted.clear()
+        return alerts
 
     def keep(self, kept: Kept) -> None:
         """Remember an incident."""
@@ -119,3 +126,4 @@ class Cache:
         self.incidents.clear()
         self.open.clear()
         self.versions.clear()
+        self._deleted.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -211,8 +211,4 @@ def counts(connection: sqlite3.Connection) -> dict[str, Any]:
 
 def statuses(connection: sqlite3.Connection) -> Mapping[int, int]:
     """Return how many alerts are resolved (0) and firing (1); reads an index of all of them."""
-    return dict(_two(connection.execute("SELECT status, count(*) FROM alerts GROUP BY status")))
-
-
-def _two(rows: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
-    yield from rows
+    return dict(connection.execute("SELECT status, count(*) FROM alerts GROUP BY status"))

@@ -44,26 +44,36 @@ Piece = Callable[[sqlite3.Connection, Cache], int]
 
 _PIECE = 200
 _LOG_PIECE = 2000
+_ALWAYS = float("inf")
 
 
-def pieces(keep: Keep, now: float, *, tight: bool) -> Mapping[str, Piece]:
-    """Return what is to be deleted, by kind, in the order in which it goes.
-
-    Args:
-        keep: see `Keep`.
-        now: UNIX seconds.
-        tight: the size cap is near: bodies and what ended go before their time, oldest first, a piece each.
-    """
+def pieces(keep: Keep, now: float) -> Mapping[str, Piece]:
+    """Return what is to be deleted, by kind; `now` in UNIX seconds."""
     return {
-        "bodies": partial(_bodies, before=now if tight else now - keep.bodies),
+        "bodies": partial(_bodies, before=now - keep.bodies),
         "outbox": partial(_outbox, before=now - keep.told, most=keep.told_rows),
         "quarantined": partial(_quarantined, before=now - keep.quarantined, most=keep.quarantined_rows),
-        "unmatched": partial(_unmatched, before=now if tight else now - keep.unmatched, most=keep.unmatched_rows),
-        "incidents": partial(_incidents, before=now if tight else now - keep.closed, most=keep.closed_rows),
+        "unmatched": partial(_unmatched, before=now - keep.unmatched, most=keep.unmatched_rows),
+        "incidents": partial(_incidents, before=now - keep.closed, most=keep.closed_rows),
         "actions": partial(_actions, before=now - keep.actions),
         "texts": _Texts(),
         "pages": _vacuum,
     }
+
+
+def make_room(connection: sqlite3.Connection, cache: Cache) -> int:
+    """Delete a little before its time, as the size cap is near: the oldest bodies, then the oldest of what ended.
+
+    Returns:
+        how many things went; 0: nothing more may go.
+    """
+    return (
+        _bodies(connection, cache, before=_ALWAYS)
+        or _outbox(connection, cache, before=_ALWAYS, most=0)
+        or _quarantined(connection, cache, before=_ALWAYS, most=0)
+        or _unmatched(connection, cache, before=_ALWAYS, most=0)
+        or _incidents(connection, cache, before=_ALWAYS, most=0)
+    )
 
 
 def _bodies(connection: sqlite3.Connection, _cache: Cache, *, before: float) -> int:
@@ -127,7 +137,7 @@ def _incidents(connection: sqlite3.Connection, cache: Cache, *, before: float, m
         AND NOT EXISTS (SELECT 1 FROM alerts a WHERE a.status = 1 AND a.incident = i.n)
         ORDER BY ended_at LIMIT 1
         """,
-        (float("inf") if rows > most else before,),
+        (_ALWAYS if rows > most else before,),
     ).fetchone()
     if found is None:
         return 0

@@ -43,7 +43,7 @@ def open_writer(path: Path, *, cache_kib: int = 16_384) -> sqlite3.Connection:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         _migrate(connection, path)
     except sqlite3.DatabaseError as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
     return connection
 
 
@@ -60,7 +60,7 @@ def open_reader(path: Path, *, cache_kib: int = 4096) -> sqlite3.Connection:
         connection.execute(f"PRAGMA cache_size = -{cache_kib}")
         found = _version(connection)
     except sqlite3.DatabaseError as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
     if found != HEAD:
         connection.close()
         raise StoreUnusable(_other_release(path, found))
@@ -106,10 +106,11 @@ def _upgrade(connection: sqlite3.Connection) -> None:
     from sqlalchemy.pool import StaticPool  # noqa: PLC0415
 
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
-    connection.execute("BEGIN EXCLUSIVE")
     try:
         config = _config()
         with engine.connect() as wrapped:
+            # Only now: SQLAlchemy's first look at a database ends with a rollback.
+            connection.execute("BEGIN EXCLUSIVE")
             config.attributes["connection"] = wrapped
             upgrade(config, "head")
     finally:
@@ -145,7 +146,8 @@ def _other_release(path: Path, found: str | None) -> str:
     )
 
 
-def _unusable(path: Path, error: sqlite3.Error) -> StoreUnusable:
+def unusable(path: Path, error: sqlite3.Error) -> StoreUnusable:
+    """Return what to tell a person about a database that failed while it was opened."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return StoreUnusable(

@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Self, TypeVar
@@ -36,13 +37,26 @@ from receiver.store.cache import Cache
 from receiver.store.checkpoint import Checkpointer
 from receiver.store.codec import encode
 from receiver.store.lock import Lock
-from receiver.store.schema import open_reader, open_writer
+from receiver.store.schema import open_reader, open_writer, unusable
 from receiver.store.space import Gauge, Room, Space
+from receiver.store.sql import transaction
 from receiver.store.writer import Limits, Writer
 
 T = TypeVar("T")
 
 _READERS = 2
+
+_MEASURE_EVERY = 16
+"""Commits between two looks at the room that is left; that many add some megabytes at most."""
+
+
+def _examined(path: Path) -> dict[int, int]:
+    """Bring the schema up to date and count the alerts by status; what is damaged is mostly found here."""
+    with closing(open_writer(path)) as connection:
+        try:
+            return dict(reads.statuses(connection))
+        except sqlite3.DatabaseError as error:
+            raise unusable(path, error) from error
 
 
 class SqliteReader:
@@ -153,6 +167,7 @@ class SqliteStore(SqliteReader):
     def __init__(
         self, path: Path, clock: Clock, lock: Lock, gauge: Gauge, keep: retention.Keep, limits: Limits
     ) -> None:
+        self._statuses = _examined(path)
         self._lock = lock
         self._gauge = gauge
         self._keep = keep
@@ -161,7 +176,6 @@ class SqliteStore(SqliteReader):
         self._writer = Writer(lambda: open_writer(path), self, Cache(), limits)
         self._checkpointer = Checkpointer(lambda: open_writer(path, cache_kib=64))
         super().__init__(path, clock)
-        self._statuses = dict(self._read_here(reads.statuses, ()))
 
     @classmethod
     def open(
@@ -227,21 +241,21 @@ class SqliteStore(SqliteReader):
 
     async def prune(self, now: float) -> Mapping[str, int]:
         """Delete what retention no longer keeps, in small transactions; returns counts by kind."""
-        space = await self._writer.call(lambda connection, _: self._gauge.measure(connection))
         gone: dict[str, int] = {}
-        for kind, piece in retention.pieces(self._keep, now, tight=space.tight).items():
+        for kind, piece in retention.pieces(self._keep, now).items():
             gone[kind] = 0
             while count := await self._writer.call(piece):
                 gone[kind] += count
-        self._statuses = dict(await self._read(reads.statuses))
+        await self._writer.call(lambda connection, _: self._gauge.measure(connection))
         return gone
 
     async def close(self) -> None:
         """Finish what was submitted, bring the log into the file, and let another process have it."""
-        await self._writer.close()
+        await self._writer.finish()
         if self._checkpointer is not None:
             await asyncio.to_thread(self._checkpointer.close)
         await super().close()
+        await asyncio.to_thread(self._writer.close)
         self._lock.release()
 
     # --- receiver.store.writer.Watch, on the writer's thread ---------------------------------------------------------
@@ -255,11 +269,16 @@ class SqliteStore(SqliteReader):
         self._statuses[1] = self._statuses.get(1, 0) + batch.firing
         self._statuses[0] = self._statuses.get(0, 0) + batch.resolved
 
-    def between(self, connection: sqlite3.Connection) -> None:
-        """Measure the room that is left, and keep the log short."""
+    def deleted(self, alerts: int) -> None:
+        """Count those that were deleted; none of them fired."""
+        self._statuses[0] = self._statuses.get(0, 0) - alerts
+
+    def between(self, connection: sqlite3.Connection, cache: Cache) -> None:
+        """Measure the room that is left, make some when it gets tight, and keep the log short."""
         self._commits += 1
-        if self._commits % 16 == 1:
-            self._gauge.measure(connection)
+        if self._commits % _MEASURE_EVERY == 1 and self._gauge.measure(connection).tight:
+            with transaction(connection):
+                retention.make_room(connection, cache)
         if self._checkpointer is None:
             return
         self._checkpointer.wrote()

@@ -68,7 +68,11 @@ class Watch(Protocol):
         """Take note of what was written just now, before anybody is told."""
         ...
 
-    def between(self, connection: sqlite3.Connection) -> None:
+    def deleted(self, alerts: int) -> None:
+        """Take note that so many alerts, none of which fired, were deleted."""
+        ...
+
+    def between(self, connection: sqlite3.Connection, cache: Cache) -> None:
         """Do what has to be done between two commits, after everybody was told."""
         ...
 
@@ -131,12 +135,16 @@ class Writer:
         self._queue.put(job)
         return job.future
 
-    async def close(self) -> None:
-        """Finish what waits, then end the thread and close the connection."""
+    async def finish(self) -> None:
+        """Take nothing more, finish what waits and end the thread."""
         if not self._closed:
             self._closed = True
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+
+    def close(self) -> None:
+        """Close the connection; the last one of all brings the log into the file and deletes it."""
+        self._forget()
 
     # --- on the thread --------------------------------------------------------------------------------------------
 
@@ -149,8 +157,6 @@ class Writer:
                 self._work(jobs)
                 self._resolve(jobs)
                 self._between()
-        if self._connection is not None:
-            self._connection.close()
 
     def _receive(self, *, wait: bool) -> bool:
         """Sort what arrived into small and big; return whether the end was among it."""
@@ -198,7 +204,8 @@ class Writer:
         if self._connection is None:
             return
         try:
-            self._watch.between(self._connection)
+            self._watch.between(self._connection, self._cache)
+            self._settled()
         except (sqlite3.Error, OSError) as error:
             logger.warning("the database can't be looked after: %s", error)
             self._forget()
@@ -243,9 +250,13 @@ class Writer:
                 self._cache.clear()
             connection.execute("RELEASE job")
         connection.execute("COMMIT")
-        self._cache.settle()
+        self._settled()
         for batch in done:
             self._watch.committed(batch)
+
+    def _settled(self) -> None:
+        if gone := self._cache.settle():
+            self._watch.deleted(gone)
 
     def _alone(self, connection: sqlite3.Connection, job: _Job, done: list[Batch]) -> None:
         if job.direct is not None:
@@ -276,7 +287,7 @@ class Writer:
 
     def _keep(self, batch: Batch) -> None:
         remember(batch, self._cache)
-        self._cache.settle()
+        self._settled()
         self._numbers = batch.next
         self._watch.committed(batch)
 

@@ -19,7 +19,7 @@ from receiver.core.timeline import entries
 from receiver.people import Role
 from receiver.ports import IncidentFilter
 from receiver.web import models
-from receiver.web.auth import ApiAuth, Caller
+from receiver.web.auth import ApiAuth, Caller, head_of
 from receiver.web.parsing import parse
 from receiver.web.ports import Answer, Parts
 from receiver.web.problems import Problem
@@ -79,9 +79,7 @@ class Api:
         return Route(path, answer, methods=list(handlers))
 
     def _caller(self, request: Request, role: Role) -> Caller:
-        found = dict(request.scope["headers"])
-        people = self._parts.people()
-        return self._auth.check(people, role, found.get(b"authorization"), found.get(b"host"), found.get(b"origin"))
+        return self._auth.check(self._parts.people(), role, head_of(dict(request.scope["headers"])))
 
     # --- reading ----------------------------------------------------------------------------------------------------
 

@@ -11,10 +11,10 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from receiver.people import People, Person, Role
@@ -50,6 +50,30 @@ def bearer(header: bytes | None) -> bytes | None:
     return header[7:].strip()
 
 
+class Head(NamedTuple):
+    """What of a request's headers says who asks and from where.
+
+    Args:
+        authorization, host, origin: the headers' values, None without them.
+        forwarded: whether a proxy passed the request on; it then doesn't come from this machine, however it arrived.
+    """
+
+    authorization: bytes | None = None
+    host: bytes | None = None
+    origin: bytes | None = None
+    forwarded: bool = False
+
+
+FORWARDED: Final = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via"})
+"""Headers that proxies add."""
+
+
+def head_of(headers: Mapping[bytes, bytes]) -> Head:
+    """Return what matters of a request's headers."""
+    get = headers.get
+    return Head(get(b"authorization"), get(b"host"), get(b"origin"), not FORWARDED.isdisjoint(headers))
+
+
 class WebhookAuth:
     """The webhook's own credentials: bearer tokens, or one user with passwords; several valid for rotation."""
 
@@ -60,14 +84,15 @@ class WebhookAuth:
         self.open = not (self._tokens or self._users)
         self._guard = BrowserGuard(settings)
 
-    def check(self, authorization: bytes | None, host: bytes | None, origin: bytes | None) -> None:
+    def check(self, head: Head) -> None:
         """Let the request pass.
 
         Raises:
-            Problem: credentials are missing or wrong (401), or it comes from a web page (403).
+            Problem: credentials are missing or wrong (401), or it comes from a web page or through a proxy (403).
         """
+        authorization = head.authorization
         if self.open:
-            self._guard.check(host, origin)
+            self._guard.check(head)
         elif authorization is None or len(authorization) > MAX_CREDENTIAL or not self._known(authorization):
             what = "None was sent" if authorization is None else "The one that was sent is not valid"
             detail = f"The webhook needs a credential. {what}: see `http_config` in Alertmanager's webhook_configs."
@@ -93,12 +118,16 @@ class BrowserGuard:
         # The same few names come with every request; what an attacker sends pushes out at most as many.
         self._ours = lru_cache(maxsize=64)(self._is_ours)
 
-    def check(self, host: bytes | None, origin: bytes | None) -> None:
+    def check(self, head: Head) -> None:
         """Let the request pass.
 
         Raises:
             Problem: it is refused (403).
         """
+        host, origin = head.host, head.origin
+        if head.forwarded:
+            detail = "It came through a proxy, so not from this machine: configure a token for it."
+            raise Problem(403, detail, errors=[{"where": "Forwarded", "message": "needs a credential"}])
         if host is not None and not self._ours(host):
             detail = (
                 "Without credentials the service answers to loopback names only. "
@@ -133,21 +162,17 @@ class ApiAuth:
         self._local = settings.listen.loopback or settings.webhook_is_open
         self._guard = BrowserGuard(settings)
 
-    def check_metrics(
-        self, people: People, authorization: bytes | None, host: bytes | None, origin: bytes | None
-    ) -> None:
+    def check_metrics(self, people: People, head: Head) -> None:
         """Let a scrape pass: a metrics token, a person's, or loopback.
 
         Raises:
             Problem: 401 or 403.
         """
-        token = bearer(authorization)
+        token = bearer(head.authorization)
         if token is None or not _among(token, self._metrics):
-            self.check(people, Role.VIEWER, authorization, host, origin)
+            self.check(people, Role.VIEWER, head)
 
-    def check(
-        self, people: People, role: Role, authorization: bytes | None, host: bytes | None, origin: bytes | None
-    ) -> Caller:
+    def check(self, people: People, role: Role, head: Head) -> Caller:
         """Return who asks, when they may.
 
         Args:
@@ -156,14 +181,14 @@ class ApiAuth:
         Raises:
             Problem: no or an unknown token (401), or the role is missing (403).
         """
-        if authorization is not None:
-            person = self._person(people, authorization)
+        if head.authorization is not None:
+            person = self._person(people, head.authorization)
             if not person.may(role):
                 raise Problem(403, f"{person.name} may not do this: it needs the role {role} in people.yaml.")
             return Caller(person.id)
-        if not self._local:
+        if not self._local or head.forwarded:
             raise Problem(401, "A person's token is needed: Authorization: Bearer ...", headers=[CHALLENGE])
-        self._guard.check(host, origin)
+        self._guard.check(head)
         if role is Role.VIEWER:
             return Caller(LOCAL)
         if people.by_id:

@@ -32,7 +32,7 @@ def declared_length(value: bytes | None, limit: int) -> int | None:
     return length
 
 
-def too_large(limit: int, headers: Headers = (CLOSE,)) -> Problem:
+def too_large(limit: int, headers: Headers = ()) -> Problem:
     """Return the answer to a body over the limit."""
     detail = f"The body is larger than {size_text(limit)}. Raise REMEDIATOR_MAX_BODY, or group by fewer alerts."
     return Problem(413, detail, headers=headers)
@@ -64,16 +64,26 @@ async def read_body(receive: Receive, limit: int, timeout: float) -> bytes:
 
 async def _read_rest(first: Message, receive: Receive, limit: int) -> bytes:
     chunks = bytearray()
+    size = 0
     current = first
     while True:
         if current["type"] == "http.disconnect":
             raise Disconnected
-        chunks += current.get("body", b"")
-        if len(chunks) > limit:
-            raise too_large(limit)
+        chunk = current.get("body", b"")
+        size += len(chunk)
+        if size <= limit:
+            chunks += chunk
+        elif size > 2 * limit:
+            raise too_large(limit, headers=[CLOSE])
+        else:
+            # Read on for a while and keep nothing: a client that still sends would lose the answer with the connection.
+            chunks.clear()
         if not current.get("more_body", False):
-            return bytes(chunks)
+            break
         current = await receive()
+    if size > limit:
+        raise too_large(limit)
+    return bytes(chunks)
 
 
 class LargeBodies:

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from receiver.ports import Body, Quarantined, StoreUnavailable
-from receiver.web.auth import WebhookAuth
+from receiver.web.auth import WebhookAuth, head_of
 from receiver.web.body import Disconnected, LargeBodies, declared_length, read_body
 from receiver.web.parsing import MAX_QUARANTINED, Delivery, open_envelope, parse, read_slice
 from receiver.web.ports import Parts
@@ -86,26 +86,16 @@ class Ingest:
         Raises:
             Problem: it is refused.
         """
-        authorization = host = origin = declared = encoding = None
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                authorization = value
-            elif name == b"content-length":
-                declared = value
-            elif name == b"host":
-                host = value
-            elif name == b"origin":
-                origin = value
-            elif name == b"content-encoding":
-                encoding = value
+        headers = dict(scope["headers"])
         if scope["method"] != "POST":
             raise Problem(405, "Webhooks are posted here.", headers=[(b"allow", b"POST")])
-        self._auth.check(authorization, host, origin)
+        self._auth.check(head_of(headers))
+        encoding = headers.get(b"content-encoding")
         if encoding is not None and encoding.lower() != b"identity":
             raise Problem(415, "The body is compressed; send it as it is, as Alertmanager does.")
         if (reason := self._parts.health.reason) is not None:
             raise Problem(503, f"Not ready: {reason}.", headers=[RETRY_AFTER])
-        return declared_length(declared, self._limit)
+        return declared_length(headers.get(b"content-length"), self._limit)
 
     async def _take(self, scope: Scope, body: bytes) -> dict[str, Any]:
         now = self._parts.clock.now()

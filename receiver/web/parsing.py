@@ -28,6 +28,11 @@ MAX_QUARANTINED: Final = 100
 MAX_RAW: Final = 64 * 1024
 """Characters that are kept of a bad alert; the whole body is kept beside it for a while."""
 
+MAX_MESSAGE: Final = 300
+
+MAX_LABELS: Final = 64 * 1024
+"""Characters of an alert's labels, names and values; they are copied into incidents and queries. Some 400 are usual."""
+
 _FIRING: Final = AlertStatus.FIRING
 _RESOLVED: Final = AlertStatus.RESOLVED
 
@@ -103,7 +108,9 @@ def parse(body: bytes, now: float) -> Delivery:
     """
     try:
         webhook = _decode_webhook(body)
-        if webhook.version == VERSION and len(webhook.alerts) <= MAX_ALERTS:
+        # Labels over their limit don't fit into a smaller body, so only larger ones are looked at one by one.
+        small = len(body) <= MAX_LABELS or all(_fits(one.labels) for one in webhook.alerts)
+        if small and webhook.version == VERSION and len(webhook.alerts) <= MAX_ALERTS:
             return Delivery([_alert(one) for one in webhook.alerts], truncated=webhook.truncated_alerts)
     except (msgspec.DecodeError, BadAlert, RecursionError, UnicodeDecodeError):
         # Which alert it is, and whether only that one, is found out below.
@@ -149,7 +156,10 @@ def read_slice(raws: Sequence[msgspec.Raw], first: int, now: float) -> Delivery:
 
 def _one(raw: msgspec.Raw) -> Alert:
     try:
-        return _alert(_decode_alert(raw))
+        decoded = _decode_alert(raw)
+        if not _fits(decoded.labels):
+            raise BadAlert(f"more than {MAX_LABELS} characters of labels", ".labels")
+        return _alert(decoded)
     except msgspec.DecodeError as error:
         message, where = _place(str(error))
         raise BadAlert(message, where) from None
@@ -175,6 +185,10 @@ def _alert(one: _Alert) -> Alert:
     return Alert(fingerprint, _RESOLVED, one.labels, one.annotations, starts_at, ends_at, one.generator_url)
 
 
+def _fits(labels: dict[str, str]) -> bool:
+    return sum(map(len, labels)) + sum(map(len, labels.values())) <= MAX_LABELS
+
+
 def _at(text: str, where: str) -> int:
     try:
         return _time(text)
@@ -185,7 +199,9 @@ def _at(text: str, where: str) -> int:
 def _place(message: str) -> tuple[str, str]:
     """Split msgspec's message into what is wrong and the path below the value that was decoded."""
     found = _AT.match(message)
-    return (found[1], found[2]) if found else (message, "")
+    text, where = (found[1], found[2]) if found else (message, "")
+    # The library quotes the value whole, and the value may be megabytes.
+    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…", where[:MAX_MESSAGE]
 
 
 def _text(raw: msgspec.Raw) -> str:

@@ -130,7 +130,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _too_slow(self) -> None:
         self._head_timer = None
-        self._refuse(b"408 Request Timeout")
+        if self._head_bytes:
+            self._refuse(b"408 Request Timeout")
+        elif not self.transport.is_closing():
+            # Nothing was asked, so nothing is answered: a client would take it for the answer to its first request.
+            self.transport.close()
 
     def _refuse(self, status: bytes) -> None:
         self._stop_waiting()

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from receiver.metrics import CONTENT_TYPE
 from receiver.ports import StoreUnavailable
 from receiver.web.api import Api
-from receiver.web.auth import ApiAuth
+from receiver.web.auth import ApiAuth, head_of
 from receiver.web.body import Disconnected
 from receiver.web.ingest import PATH, RETRY_AFTER, Ingest
 from receiver.web.ports import Parts
@@ -94,10 +94,7 @@ class Probes:
 
     async def metrics(self, request: Request) -> Response:
         """Answer every figure; a store that doesn't answer is one of them."""
-        found = dict(request.scope["headers"])
-        self._auth.check_metrics(
-            self._parts.people(), found.get(b"authorization"), found.get(b"host"), found.get(b"origin")
-        )
+        self._auth.check_metrics(self._parts.people(), head_of(dict(request.scope["headers"])))
         metrics = self._parts.metrics
         try:
             counts = await self._parts.store.counts()

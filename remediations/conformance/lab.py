@@ -51,7 +51,7 @@ class Lab:
     def context(
         self, runtime: Runtime | None = None, *, checkpoint: Callable[[], Awaitable[None]] | None = None
     ) -> Context:
-        """Return what an action is given: one instance must stay healthy, and `good` is known, deployed over just now."""
+        """Return what an action is given: one instance must stay healthy, `good` is known, the deployment is new."""
         return Context(
             target=self.target,
             runtime=runtime or self.runtime,

@@ -61,7 +61,8 @@ def policy(directory: Path, services: int = SERVICES) -> Path:
     """Write a policy with so many services and a playbook that takes the payloads' alerts."""
     file = directory / "playbooks.yaml"
     entries = "".join(
-        f"  svc-{number:04d}:\n    engine: local\n    selector: {{app: svc-{number:04d}}}\n" for number in range(services)
+        f"  svc-{number:04d}:\n    engine: local\n    selector: {{app: svc-{number:04d}}}\n"
+        for number in range(services)
     )
     file.write_text(
         f"engines:\n  local:\n    url: unix://{directory}/no-engine.sock\n"

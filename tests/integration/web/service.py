@@ -35,17 +35,29 @@ class Running:
 
     async def raw(self, *parts: bytes, pause: float = 0.0) -> bytes:
         """Send bytes as they are, with pauses between, and return all that comes until the server closes."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        try:
-            for part in parts:
-                writer.write(part)
-                await writer.drain()
-                await asyncio.sleep(pause)
-            return await reader.read()
-        except (ConnectionResetError, BrokenPipeError):
-            return await reader.read()
-        finally:
-            writer.close()
+        loop = asyncio.get_running_loop()
+        transport, collector = await loop.create_connection(Collector, "127.0.0.1", self.port)
+        for part in parts:
+            if transport.is_closing():
+                break
+            transport.write(part)
+            await asyncio.sleep(pause)
+        await collector.ended.wait()
+        return bytes(collector.data)
+
+
+class Collector(asyncio.Protocol):
+    """Keeps what comes, also when the connection then breaks."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.ended = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended.set()
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ def test_help_is_fast_because_it_imports_nothing_heavy() -> None:
     heavy = "'asyncio', 'httpx', 'pydantic', 'starlette', 'uvicorn', 'structlog', 'docker', 'msgspec', 'ruamel'"
     code = (
         "import sys\nfrom receiver.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
-        f"sys.exit(', '.join({{{heavy}}} & set(sys.modules)))"
+        f"sys.exit(', '.join({{{heavy}}} & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
@@ -100,7 +100,7 @@ def test_check_prints_every_mistake_and_fails(style: str, tmp_path: Path, capsys
     if style == "json":
         assert {"file", "line", "column", "message", "level"} <= set(json.loads(out)[0])
     if style == "github":
-        assert out.startswith("::error file=")
+        assert "::error file=" in out
 
 
 def test_check_of_a_file_that_is_not_there_fails(capsys: Captured) -> None:

@@ -101,13 +101,11 @@ def test_slots_bound_what_runs_at_once() -> None:
     assert "http_request_queue_depth 0" in counted.render()
 
 
-def test_a_build_says_what_it_is_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_says_what_it_is_in_a_file(tmp_path: Path) -> None:
     path = tmp_path / "release.json"
     path.write_text(json.dumps({"version": "1.1", "error_share": 0.5}))
-    monkeypatch.setenv("RELEASE_FILE", str(path))
-    assert release() == Release("1.1", 0.5)
-    monkeypatch.setenv("RELEASE_FILE", str(tmp_path / "none"))
-    assert release() == Release()
+    assert release(path) == Release("1.1", 0.5)
+    assert release(tmp_path / "none") == Release()
 
 
 def backends(healthy: list[tuple[str, int]], known: list[tuple[str, int]]) -> Backends:

@@ -191,6 +191,17 @@ async def test_a_valid_token_stands_for_itself_whatever_the_host() -> None:
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "via", "x-real-ip"])
+async def test_what_came_through_a_proxy_is_not_local(header: str) -> None:
+    edge = Edge(environment={"REMEDIATOR_EXTERNAL_URL": "https://remediator.example"})
+    through = {"host": "remediator.example", header: "203.0.113.9"}
+    assert (await post(edge, **through)).status_code == 403
+    async with edge.client() as client:
+        assert (await client.get("/api/v1/incidents", headers=through)).status_code == 401
+        assert (await client.post("/api/v1/kill", json={"on": False}, headers=through)).status_code == 401
+    assert (edge.engine.calls, edge.operations.asked) == ([], [])
+
+
 async def test_a_change_as_plain_text_is_refused_as_a_web_page_could_send_it() -> None:
     edge = Edge()
     async with edge.client() as client:

@@ -123,6 +123,17 @@ def test_what_is_kept_of_a_bad_alert_is_bounded() -> None:
     assert len(bad.raw) <= 64 * 1024
 
 
+def test_labels_beyond_any_use_are_set_aside() -> None:
+    found = parse(webhook(alert(), alert(labels={"a": "b" * 70_000}), alert(labels={"c" * 70_000: "d"})), NOW)
+    assert len(found.alerts) == 1
+    assert {bad.where for bad in found.bad} == {"$.alerts[1].labels", "$.alerts[2].labels"}
+
+
+def test_what_is_told_of_a_bad_value_is_bounded() -> None:
+    (bad,) = parse(webhook(alert(status="x" * 1_000_000)), NOW).bad
+    assert len(bad.message) < 400
+
+
 REFUSED = [
     (b"", 400, "$", "not JSON"),
     (b"{", 400, "$", "not JSON"),

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from receiver.ports import Body, Changes, IncidentFilter, Quarantined, Unit
+from receiver.store.retention import DAY, Keep
+from receiver.store.space import Room
+from receiver.store.sqlite import SqliteStore
+from tests.contract.folding import alert, webhook
+from tests.contract.store import NOW, Clock, closed, opened, recorded, tell, told, waiting
+
+pytestmark = pytest.mark.anyio
+
+KEEP = Keep(closed_rows=2, unmatched_rows=3, quarantined_rows=2, told_rows=2)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore.open(tmp_path / "store.db", Clock(), keep=KEEP)
+    yield store
+    await store.close()
+
+
+def rows(store: SqliteStore, table: str) -> int:
+    def count(connection: object) -> int:
+        return connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # type: ignore[attr-defined,no-any-return]
+
+    return store._read_here(count, ())
+
+
+async def test_raw_bodies_are_kept_seven_days(store: SqliteStore) -> None:
+    for day in range(10):
+        await store.submit(webhook([alert("a")], NOW, Body(NOW + day * DAY, b"{}", 1)))
+    gone = await store.prune(NOW + 9 * DAY)
+    assert gone["bodies"] == 2
+    assert [body.received_at for body in await store.bodies(0, NOW * 2)] == [NOW + day * DAY for day in range(2, 10)]
+
+
+async def test_an_old_incident_goes_with_its_log_its_alerts_and_their_texts(store: SqliteStore) -> None:
+    incident = await opened(store)
+    await store.submit(webhook([alert("00000000000000aa", status="resolved")], NOW + 1))
+    await recorded(store, incident.id, closed(), now=NOW + 2)
+    await tell(store, told("h", incident.id, kind="header"))
+    await store.prune(NOW + 365 * DAY)
+    assert await store.incident(incident.id) is not None
+    gone = await store.prune(NOW + 366 * DAY)
+    assert gone["incidents"] > 0
+    assert await store.incident(incident.id) is None
+    assert [rows(store, table) for table in ("incidents", "events", "alerts", "texts")] == [0, 0, 0, 0]
+
+
+async def test_what_was_deleted_is_new_when_it_comes_again(store: SqliteStore) -> None:
+    incident = await opened(store, fingerprint="a")
+    await store.submit(webhook([alert("a", status="resolved")], NOW + 1))
+    await recorded(store, incident.id, closed(), now=NOW + 2)
+    await store.prune(NOW + 366 * DAY)
+    again = await opened(store, fingerprint="a")
+    assert again.id != incident.id
+    assert (await store.firing())["a"].incident == again.id
+
+
+async def test_an_ended_incident_whose_alert_still_fires_is_kept(store: SqliteStore) -> None:
+    incident = await opened(store)
+    await recorded(store, incident.id, closed(), now=NOW + 2)
+    await store.prune(NOW + 5 * 365 * DAY)
+    assert await store.incident(incident.id) is not None
+    assert len(await store.firing()) == 1
+
+
+async def test_only_so_many_ended_incidents_are_kept_the_latest_ones(store: SqliteStore) -> None:
+    ids = []
+    for number in range(5):
+        incident = await opened(store, f"svc-{number}", f"{number:016x}")
+        ids.append(incident.id)
+        await store.submit(webhook([alert(f"{number:016x}", f"svc-{number}", "resolved")], NOW))
+        await recorded(store, incident.id, closed(), now=NOW + number)
+    await store.prune(NOW + 10)
+    assert [one.id for one in (await store.incidents(IncidentFilter())).items] == ids[:2:-1]
+
+
+async def test_unmatched_alerts_are_bounded_but_never_one_that_fires(store: SqliteStore) -> None:
+    for number in range(6):
+        await store.submit(webhook([alert(f"old-{number}", None, "resolved")], NOW + number))
+        await store.submit(webhook([alert(f"fires-{number}", None)], NOW + number))
+    await store.prune(NOW + 10)
+    kept = [row.alert.fingerprint for row in (await store.unmatched()).items]
+    assert [name for name in kept if name.startswith("old")] == ["old-5", "old-4", "old-3"]
+    assert sum(name.startswith("fires") for name in kept) == 6
+    await store.prune(NOW + 31 * DAY)
+    assert len((await store.unmatched()).items) == 6
+    assert (await store.counts())["alerts"] == {"firing": 6, "resolved": 0}
+
+
+async def test_bad_alerts_and_told_rows_are_bounded(store: SqliteStore) -> None:
+    bad = [Quarantined(NOW, f"$.alerts[{number}]", "x", "{}") for number in range(5)]
+    await store.submit(Unit(lambda _: Changes(), quarantined=bad))
+    await tell(store, *(told(f"t{number}", "i-1") for number in range(5)))
+    for _ in range(4):
+        await store.sent((await store.outbox(1))[0][0], None)
+    await store.prune(NOW + 1)
+    assert (await store.quarantined()).items == bad[:2:-1]
+    assert rows(store, "outbox") == 3
+    assert await waiting(store) == ["t4"]
+    await store.prune(NOW + 31 * DAY)
+    assert not (await store.quarantined()).items
+    assert await waiting(store) == ["t4"]
+
+
+def noise(number: int) -> bytes:
+    """Return 300 kB that compress to half."""
+    return "".join(f"{one * 2654435761 % 2**32:x}" for one in range(number, number + 40_000)).encode()
+
+
+async def test_near_the_size_cap_the_oldest_bodies_go_before_anything_is_refused(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "tight.db", Clock(), room=Room(most=10 << 20, full_share=0.5))
+    for number in range(100):
+        await store.submit(webhook([alert("a")], NOW, Body(NOW + number, noise(number), 1)))
+    kept = await store.bodies(0, NOW * 2)
+    assert 10 < len(kept) < 90
+    assert kept[-1].received_at == NOW + 99
+    assert (await store.firing())["a"].repeats == 99
+    await store.close()
+
+
+async def test_what_was_deleted_makes_the_file_smaller(tmp_path: Path) -> None:
+    path = tmp_path / "large.db"
+    store = SqliteStore.open(path, Clock())
+    for number in range(120):
+        await store.submit(webhook([alert("a")], NOW, Body(NOW, noise(number), 1)))
+    before = (await store.counts())["bytes"]
+    gone = await store.prune(NOW + 8 * DAY)
+    assert gone["pages"] > 0
+    assert (await store.counts())["bytes"] < before / 10
+    await store.close()
+    assert path.stat().st_size < before / 2
