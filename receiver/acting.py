@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from pydantic import ValidationError
+
 from receiver.control import KillSwitch
 from receiver.core import events as ev
 from receiver.core import guardrails
@@ -104,16 +106,21 @@ class Actor:
         self, incident: Incident, playbook: Playbook, service: Service, step: Step, *, approved: bool = False
     ) -> Prepared | ev.StepRefused:
         """Plan a step by reading only, and ask every guardrail; changes nothing."""
-        action = self._actions[step.action]
+        action = self._actions.get(step.action)
+        if action is None:
+            why = f"action {step.action} is not installed any more"
+            return ev.StepRefused(step.name, "action", why, "install it again, or change the playbook")
         limit = playbook.guardrails.min_healthy
         try:
             parameters = render_deep(dict(step.parameters), incident.labels, incident.annotations)
+            # What a template made of an alert's labels is checked like what stands in the file.
+            action.parameters.model_validate(parameters)
             async with asyncio.timeout(PLAN_LIMIT):
                 context = await self._targets.context(
                     service, min_healthy=limit or 0, healthy_within=step.healthy_within
                 )
                 plan = await action.plan(context, parameters)
-        except TemplateError as error:
+        except (TemplateError, ValidationError) as error:
             return ev.StepRefused(step.name, "template", str(error), "correct the playbook or the alert's labels")
         except RemediationError as error:
             return self._not_planned(step, error, retry=error.retryable)

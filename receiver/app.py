@@ -220,9 +220,8 @@ def _silences(alertmanager: AlertmanagerApi | None) -> Silenced | None:
         except AlertmanagerUnavailable as error:
             _log.warning("whether the alert is silenced is not known", incident=incident.id, reason=str(error))
             return None
-        if found is None or not found.suppressed:
-            return None
-        return f"silenced or inhibited by {', '.join((*found.silenced_by, *found.inhibited_by))}"
+        # An inhibited alert is told by another one, often the very one that leads this incident.
+        return f"silenced by {', '.join(found.silenced_by)}" if found is not None and found.silenced_by else None
 
     return silenced
 

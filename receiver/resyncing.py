@@ -56,7 +56,7 @@ class Resyncer:
             await self._engine.ingest(found.deliveries, source="resync")
         for listed in found.suppressed:
             row = known.get(listed.alert.fingerprint)
-            if row is not None and row.incident is not None:
+            if listed.silenced_by and row is not None and row.incident is not None:
                 await hands_off(self._engine, row.incident, listed)
         _log.info(
             "re-synced with Alertmanager",
@@ -70,15 +70,12 @@ class Resyncer:
 
 async def hands_off(engine: Engine, incident_id: str, listed: Listed) -> None:
     """Stop automation for an incident whose alert people silenced meanwhile."""
-    by = ", ".join((*listed.silenced_by, *listed.inhibited_by))
-    word = "silenced" if listed.silenced_by else "inhibited"
+    by = ", ".join(listed.silenced_by)
     try:
         await engine.record(
             incident_id,
             lambda incident, _playbook, _now: (
-                [ev.TakenOver(f"Alertmanager ({word} by {by})", "alertmanager", "a silence says hands off")]
-                if incident.automatic
-                else []
+                [ev.TakenOver("a silence", "alertmanager", f"silenced by {by}")] if incident.automatic else []
             ),
         )
     except Refusal as error:

@@ -306,8 +306,13 @@ def _weak(settings: Settings) -> list[str]:
 
 def effective(settings: Settings) -> list[tuple[str, str, str]]:
     """Return (name, value, where it came from) of every setting, without secrets."""
+    derived = {"kill_file": settings.kill_path, "external_url": settings.base_url}
     return [
-        (one.name, _shown(one, getattr(settings, one.name)), settings.sources.get(one.name, "default"))
+        (
+            one.name,
+            _shown(one, derived.get(one.name, getattr(settings, one.name))),
+            settings.sources.get(one.name, "default"),
+        )
         for one in SETTINGS
     ]
 

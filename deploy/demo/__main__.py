@@ -11,18 +11,20 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from deploy.demo import monitoring, telling
+from deploy.demo import monitoring, processes, telling
 from deploy.demo.cast import Cast, choose
 from deploy.demo.console import head, say
 from deploy.demo.containers import running_containers
-from deploy.demo.overlay import policy_files
+from deploy.demo.overlay import health_only, policy_files
+from deploy.demo.played import Played
 from deploy.demo.remediator import Remediator, running_remediator
 from deploy.demo.scene import Scene, changes
+from deploy.demo.stage import is_healthy
 from deploy.demo.stories import STORIES, Story
 from deploy.demo.traffic import Traffic
 from deploy.parts.alertmanager import running_alertmanager
 from deploy.parts.ports import free_port
-from deploy.parts.process import PartError, poll_until
+from deploy.parts.process import PartError, alone, poll_until
 from deploy.parts.prometheus import Prometheus, running_prometheus
 
 DIRECTORY: Final = Path(".demo")
@@ -68,21 +70,35 @@ def tell(story: Story, cast: Cast, directory: Path) -> None:
     """
     if os.environ.get("CI") and not cast.real:
         raise PartError("in CI every part must be real")
-    # The last run's database would make this one go on with its incidents.
-    shutil.rmtree(directory / "run", ignore_errors=True)
+    if cast.alertmanager is not None and not story.seen_by_health:
+        able = ", ".join(sorted(name for name, one in STORIES.items() if one.seen_by_health))
+        raise PartError(f"the story {story.name} needs Prometheus and Alertmanager; without them there are: {able}")
+    run = directory / "run"
     with ExitStack() as stack:
+        stack.enter_context(alone(directory / "demo.lock", f"a demo runs in {directory} already"))
+        # The last run's database would make this one go on with its incidents.
+        processes.end_leftovers(run)
+        shutil.rmtree(run, ignore_errors=True)
         head("Setting the stage")
-        stage = stack.enter_context(running_containers(cast.existing, directory))
+        stage: Scene
+        if cast.engine is None:
+            stage = stack.enter_context(running_containers(cast.existing, directory))
+        else:
+            stage = stack.enter_context(processes.running_processes(run))
         say(f"  smartresume-api answers at {stage.url} ({stage.told})")
         traffic = stack.enter_context(Traffic(f"{stage.url}/api/v1/resumes"))
         port = free_port()
-        prometheus, settings = _monitoring(stack, stage, directory, port)
-        files = policy_files(directory / "run", stage.places)
+        webhook = f"http://127.0.0.1:{port}/webhooks/alertmanager"
+        prometheus, settings = _monitoring(stack, cast, stage, run, webhook)
+        places = stage.places if cast.prometheus is None else {**health_only(), **stage.places}
+        files = policy_files(run, places)
         remediator = stack.enter_context(
-            running_remediator(directory / "run", port=port, playbooks=files, settings={**settings, **stage.settings})
+            running_remediator(run, port=port, playbooks=files, settings={**settings, **stage.settings})
         )
         say(f"  remediator serves {remediator.url} in mode act, with {', '.join(map(_short, files))}")
         _warm_up(story, stage, prometheus)
+        if cast.alertmanager is not None:
+            stack.enter_context(Played(webhook, story.alert, lambda: is_healthy(stage.url)))
         _play(story, stage, traffic, remediator)
 
 
@@ -92,31 +108,36 @@ def _short(path: Path) -> str:
 
 
 def _monitoring(
-    stack: ExitStack, stage: Scene, directory: Path, remediator_port: int
-) -> tuple[Prometheus, dict[str, str]]:
+    stack: ExitStack, cast: Cast, stage: Scene, run: Path, webhook: str
+) -> tuple[Prometheus | None, dict[str, str]]:
+    """Start what is real of Prometheus and Alertmanager; return the first, and settings that lead to both."""
+    settings: dict[str, str] = {}
     port = free_port()
-    webhook = f"http://127.0.0.1:{remediator_port}/webhooks/alertmanager"
-    alertmanager = stack.enter_context(
-        running_alertmanager(directory / "run" / "alertmanager", monitoring.alertmanager_config(webhook), port)
-    )
+    if cast.alertmanager is None:
+        alertmanager = stack.enter_context(
+            running_alertmanager(run / "alertmanager", monitoring.alertmanager_config(webhook), port)
+        )
+        settings["REMEDIATOR_ALERTMANAGER_URL"] = alertmanager.url
+        say(f"  Alertmanager {alertmanager.url} tells {webhook}")
+    if cast.prometheus is not None:
+        return None, settings
     config = monitoring.prometheus_config(
         stage.discovery,
         alertmanager=f"127.0.0.1:{port}",
         proxy=stage.url.removeprefix("http://"),
-        remediator=f"127.0.0.1:{remediator_port}",
+        remediator=webhook.removeprefix("http://").partition("/")[0],
     )
-    prometheus = stack.enter_context(running_prometheus(directory / "run" / "prometheus", config))
-    say(f"  Prometheus {prometheus.url}, Alertmanager {alertmanager.url}: every second, to {webhook}")
-    return prometheus, {
-        "REMEDIATOR_PROMETHEUS_URL": prometheus.url,
-        "REMEDIATOR_ALERTMANAGER_URL": alertmanager.url,
-    }
+    prometheus = stack.enter_context(running_prometheus(run / "prometheus", config))
+    settings["REMEDIATOR_PROMETHEUS_URL"] = prometheus.url
+    say(f"  Prometheus {prometheus.url} looks every second")
+    return prometheus, settings
 
 
-def _warm_up(story: Story, stage: Scene, prometheus: Prometheus) -> None:
+def _warm_up(story: Story, stage: Scene, prometheus: Prometheus | None) -> None:
     """Wait until users are served, figures exist, and, where the story needs it, the good version has proven itself."""
-    poll_until(lambda: prometheus.value("service:up:max") == 1, WARM_UP, "Prometheus doesn't see the service")
-    poll_until(lambda: prometheus.value("service:http_requests:rate10s") > 1, WARM_UP, "no traffic is seen")
+    if prometheus is not None:
+        poll_until(lambda: prometheus.value("service:up:max") == 1, WARM_UP, "Prometheus doesn't see the service")
+        poll_until(lambda: prometheus.value("service:http_requests:rate10s") > 1, WARM_UP, "no traffic is seen")
     if story.needs_known_good:
         say("  waiting until the running release has proven itself, to have something to go back to ...")
         poll_until(stage.known_good, WARM_UP, "the running release wasn't kept as known good")

@@ -1,7 +1,6 @@
 """The real `remediator serve`, as a process of its own, with its console shown and its log kept."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from typing import Any, Final
 
 import httpx
 
-from deploy.parts.process import Child, PartError, wait_until
+from deploy.parts.process import Child, start, wait_until
 from deploy.parts.prometheus import is_ready
 
 START_TIMEOUT: Final = 30.0
@@ -86,22 +85,7 @@ def running_remediator(
     environment |= {"REMEDIATOR_PLAYBOOKS": ",".join(map(str, playbooks)), **settings}
     command = [_program(), "serve", "--mode", "act", "--listen", f"127.0.0.1:{port}"]
     command += ["--database", f"sqlite:///{directory / 'remediator.db'}"]
-    with log.open("ab") as errors:
-        try:
-            # Its console is ours, so that it sees a terminal where there is one.
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=None if show else errors,
-                stderr=errors,
-                env=environment,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise PartError(
-                f"remediator can't be started: {command[0]}: {error.strerror}; run `make install`"
-            ) from error
-    child = Child("remediator", process, log)
+    child = start("remediator", command, log, environment, show=show)
     try:
         wait_until(lambda: is_ready(f"http://127.0.0.1:{port}/readyz"), child, START_TIMEOUT)
         yield Remediator(f"http://127.0.0.1:{port}", child)

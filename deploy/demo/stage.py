@@ -82,15 +82,11 @@ class Stage:
 
     def healthy(self) -> bool:
         """Whether the service's health endpoint says so through the proxy."""
-        try:
-            answer = httpx.get(f"{self.url}/health", timeout=2.0)
-            return answer.status_code == httpx.codes.OK and answer.json()["status"] == "healthy"
-        except (httpx.TransportError, ValueError):
-            return False
+        return is_healthy(self.url)
 
     def fault(self, mode: str, share: float = 0.5) -> None:
         """Give a fault to one process of the service; a restart of its container cures it."""
-        httpx.post(f"{self.url}/fault", json={"mode": mode, "share": share}, timeout=5.0).raise_for_status()
+        give_fault(self.url, mode, share)
 
     def stop(self) -> None:
         """Stop the service's first container, as somebody's `docker stop` does."""
@@ -126,6 +122,20 @@ def running_stage(engine: Engine, *, port: int, tag: str = images.GOOD, replicas
             # An engine that has died took its containers with it.
             with suppress(httpx.TransportError):
                 _remove(http)
+
+
+def is_healthy(url: str) -> bool:
+    """Whether the health endpoint of the service at this URL says `healthy`, in time."""
+    try:
+        answer = httpx.get(f"{url}/health", timeout=2.0)
+        return answer.status_code == httpx.codes.OK and answer.json()["status"] == "healthy"
+    except (httpx.TransportError, ValueError):
+        return False
+
+
+def give_fault(url: str, mode: str, share: float) -> None:
+    """Give a fault to one process of the service at this URL; `share` (0 to 1) is for mode `errors`."""
+    httpx.post(f"{url}/fault", json={"mode": mode, "share": share}, timeout=5.0).raise_for_status()
 
 
 def body(service: str, tag: str, number: int = 1, publish: dict[str, int] | None = None) -> dict[str, Any]:

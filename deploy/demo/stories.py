@@ -36,6 +36,7 @@ class Story:
         calm: what ends by itself once the incident is resolved, such as a surge.
         needs_known_good: whether the good version must have proven itself first.
         scales: whether instances are added, and taken away again once it is quiet.
+        seen_by_health: whether the health endpoint alone shows it; the others need a Prometheus.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Story:
     calm: Callable[[Traffic], None] | None = None
     needs_known_good: bool = False
     scales: bool = False
+    seen_by_health: bool = False
 
 
 def _surge(_: Breakable, traffic: Traffic) -> None:
@@ -58,12 +60,13 @@ def _calm(traffic: Traffic) -> None:
 STORIES: Final[dict[str, Story]] = {
     story.name: story
     for story in (
-        Story("down", "ServiceDown", "the container is stopped", lambda stage, _: stage.stop()),
+        Story("down", "ServiceDown", "the service is stopped", lambda stage, _: stage.stop(), seen_by_health=True),
         Story(
             "hang",
             "ServiceDown",
             "the process hangs: it runs, and answers nothing",
             lambda stage, _: stage.fault("hang"),
+            seen_by_health=True,
         ),
         Story(
             "errors",

@@ -74,7 +74,7 @@ def summary(incident: Mapping[str, Any], broken: float, answers: Counter[str], c
     rows = {
         "incident": f"{incident['id']}  {incident['severity']}  {incident['playbook']} on {incident['target']}",
         "alerts": ", ".join(f"{name}" for name in sorted(alerts)),
-        "noticed": f"{opened - broken:.1f} s after the break (Prometheus, Alertmanager, webhook)",
+        "noticed": f"{opened - broken:.1f} s after the break, by the webhook",
         "actions": steps or "none",
         "resolved": f"{resolved - broken:.1f} s after the break, with evidence",
         "changed": "; ".join(changes) or "nothing",

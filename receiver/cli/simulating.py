@@ -109,12 +109,16 @@ def _print(answer: Mapping[str, Any], printer: Printer) -> None:
             chosen = one["playbook"] == alert["playbook"]
             tone = "good" if chosen else ("warn" if one["matched"] else "info")
             later = "would match too, but an earlier one leads: " if one["matched"] and not chosen else ""
-            printer.line(f"  {printer.mark(tone)} {one['playbook']}: {later}{clean(one['reason'])}")
+            printer.line(f"  {printer.mark(tone)} {one['playbook']}: {later}{_reason(one)}")
         if alert["playbook"] is None:
             printer.line(f"  => no playbook: {clean(alert['reason'])}")
             continue
         printer.line(f"  => {alert['playbook']} on {alert['target']}, {alert['severity']}")
         _print_steps(alert["steps"], printer)
+
+
+def _reason(one: Mapping[str, Any]) -> str:
+    return clean(one["reason"].removeprefix(f"{one['playbook']}: "))
 
 
 def _print_steps(steps: Sequence[Mapping[str, Any]], printer: Printer) -> None:

@@ -30,11 +30,13 @@ class Seen:
         alerts: the latest of each named fingerprint that is known.
         incidents: by id: the named ones, those of `alerts`, and those of `open`.
         open: the open incident of each named target; None when it has none.
+        keys: fingerprints as the database keeps them, of those that were looked up there.
     """
 
     alerts: dict[str, Latest] = field(default_factory=dict)
     incidents: dict[str, Kept] = field(default_factory=dict)
     open: dict[str, str | None] = field(default_factory=dict)
+    keys: dict[str, int | str] = field(default_factory=dict)
 
 
 def load(connection: sqlite3.Connection, cache: Cache, units: Iterable[Unit]) -> Seen:
@@ -54,14 +56,14 @@ def load(connection: sqlite3.Connection, cache: Cache, units: Iterable[Unit]) ->
 
 
 def _alerts(connection: sqlite3.Connection, cache: Cache, seen: Seen, fingerprints: set[str]) -> None:
-    missing: list[int | str] = []
+    known = cache.alerts.get
     for fingerprint in fingerprints:
-        known = cache.alerts.get(fingerprint)
-        if known is None:
-            missing.append(fingerprint_key(fingerprint))
+        latest = known(fingerprint)
+        if latest is None:
+            seen.keys[fingerprint] = fingerprint_key(fingerprint)
         else:
-            seen.alerts[fingerprint] = known
-    for key, n, starts_at, status, incident, repeats in select_in(connection, _ALERTS, missing):
+            seen.alerts[fingerprint] = latest
+    for key, n, starts_at, status, incident, repeats in select_in(connection, _ALERTS, list(seen.keys.values())):
         fingerprint = fingerprint_text(key)
         seen.alerts[fingerprint] = latest = Latest(n, starts_at, STATUS[status], incident, repeats)
         cache.alerts.put(fingerprint, latest)

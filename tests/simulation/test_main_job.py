@@ -173,3 +173,20 @@ async def test_one_service_that_is_no_longer_in_the_file_is_left_to_people(make:
     incident = await world.incident()
     assert incident.escalation is not None
     assert "no longer in the file" in incident.escalation
+
+
+async def test_a_parameter_that_an_alerts_label_spoils_is_a_recorded_refusal(make: Make) -> None:
+    world = await make(policy(playbook(step("scale", parameters={"by": "{{ labels.service }}"}))))
+    await world.fire()
+    await world.run(30.0)
+    incident = await world.incident()
+    assert incident.phase is Phase.ESCALATED
+    assert incident.escalation == "guardrail template refused the next step"
+
+
+async def test_a_missing_label_is_named(make: Make) -> None:
+    world = await make(policy(playbook(step("scale", parameters={"by": "{{ labels.count }}"}))))
+    await world.fire()
+    await world.run(30.0)
+    assert "count" in await world.story()
+    assert (await world.incident()).phase is Phase.ESCALATED

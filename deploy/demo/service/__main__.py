@@ -12,11 +12,12 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
 from deploy.demo.service.meters import CONTENT_TYPE, Meters
-from deploy.demo.service.work import Worker, release
+from deploy.demo.service.work import RELEASE, Worker, release
 
 MAX_BODY: Final = 10_000
 """Bytes that a request's body may have."""
@@ -130,8 +131,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--slots", type=int, default=int(os.environ.get("SMARTRESUME_SLOTS", "2")))
     parser.add_argument("--seconds", type=float, default=float(os.environ.get("SMARTRESUME_SECONDS", "0.2")))
+    parser.add_argument("--release", type=Path, default=RELEASE, help="file that says what build this is")
     settings = parser.parse_args()
-    build = release()
+    build = release(settings.release)
     meters = Meters(build.version, (WORK,), (200, 500, 503))
     server = Server((settings.host, settings.port), Worker(build, meters, settings.slots, settings.seconds), meters)
 

@@ -1,7 +1,6 @@
 """What the service does, how much of it at once, and the faults that it can be given."""
 
 import json
-import os
 import threading
 import time
 from dataclasses import dataclass
@@ -30,9 +29,8 @@ class Release:
     error_share: float = 0.0
 
 
-def release() -> Release:
-    """Read what build this is: from RELEASE_FILE or the image; without either it is a good 1.0."""
-    path = Path(os.environ.get("RELEASE_FILE", RELEASE))
+def release(path: Path) -> Release:
+    """Read what build this is; without the file it is a good 1.0."""
     if not path.exists():
         return Release()
     data = json.loads(path.read_text())

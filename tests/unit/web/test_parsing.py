@@ -195,7 +195,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.fixed_dictionaries({}, optional=dict.fromkeys(alert(), JSON)) | JSON, max_size=5))
 def test_every_alert_of_a_webhook_is_either_read_or_set_aside(alerts: list[Any]) -> None:
     found = parse(webhook(*alerts), NOW)
