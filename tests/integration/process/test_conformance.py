@@ -14,15 +14,15 @@ class TestProcessRuntime(RuntimeConformance):
 
 
 class TestRestart(RestartConformance):
-    together = True
+    pass
 
 
 class TestScale(ScaleConformance):
-    together = True
+    pass
 
 
 class TestRollback(RollbackConformance):
-    together = True
+    pass
 
 
 class TestDiagnose(DiagnoseConformance):

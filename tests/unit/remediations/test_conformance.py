@@ -4,7 +4,6 @@ import pytest
 
 from remediations.testing import (
     DiagnoseConformance,
-    HttpConformance,
     RestartConformance,
     RollbackConformance,
     RuntimeConformance,
@@ -36,8 +35,4 @@ class TestRollback(RollbackConformance):
 
 
 class TestDiagnose(DiagnoseConformance):
-    pass
-
-
-class TestHttp(HttpConformance):
     pass
