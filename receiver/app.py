@@ -48,6 +48,7 @@ from receiver.store.space import Room, Space
 from receiver.store.sqlite import SqliteStore
 from receiver.targets import Targets
 from receiver.verifier import Verifier
+from receiver.watching import UP, PartsWatch
 from receiver.web.health import Health
 from receiver.web.ports import Parts
 from receiver.web.server import bind, listen_address, make_server
@@ -135,6 +136,12 @@ async def _join(
     resyncer = Resyncer(engine, store, clock, alertmanager) if alertmanager is not None else None
     watch = KnownGoodWatch(store, clock, lambda: engine.policy.services, runtimes.of, _told)
 
+    def noted(part: str, state: str) -> None:
+        health.part(part, state)
+        metrics.part_up.labels(part).set(state == UP)
+
+    outside = PartsWatch(clock, prometheus, alertmanager, lambda: engine.policy.services, runtimes.of, noted)
+
     def stored(recorded: Sequence[Recorded]) -> None:
         count(metrics, recorded)
         for one in recorded:
@@ -176,6 +183,7 @@ async def _join(
         background=(
             *((resyncer.run,) if resyncer is not None else ()),
             watch.run,
+            outside.run,
             lambda: _every(clock, PRUNE_EVERY, lambda: _prune(store, clock)),
             lambda: _every(clock, COUNT_EVERY, lambda: _count(store, metrics)),
         ),
