@@ -22,6 +22,10 @@ def alive(pid: int) -> bool:
         return False
 
 
+def command_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
 def test_a_part_is_stopped_by_its_pid_and_stopping_twice_is_harmless(tmp_path: Path) -> None:
     child = start("sleeper", ["sleep", "60"], tmp_path / "log")
     assert child.running()
@@ -63,7 +67,8 @@ def test_a_part_ends_when_we_are_killed(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
-        assert alive(pid)
+        # setpriv asks the kernel to be told of our death and only then becomes the part: before that nobody is told.
+        poll_until(lambda: command_of(pid).startswith(b"sleep"), 10.0, "the part hasn't begun")
         parent.kill()
     poll_until(lambda: not alive(pid), 5.0, "the part is still there")
 
