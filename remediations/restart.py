@@ -33,6 +33,7 @@ from remediations.state import (
     revision,
     serving,
     snapshot,
+    state_after,
     takes_down,
     unhealthy_first,
 )
@@ -110,9 +111,9 @@ class RestartAction:
             done.append(name)
             if not waited.ok:
                 return await _stopped(context, done, order, waited.text)
-        after = await read_instances(context)
+        state = await state_after(context)
         text = f"restarted {listed(done)}; " + ("all are healthy" if len(done) > 1 else "it is healthy")
-        return Outcome(ok=True, text=text, post_state=snapshot(after.values()), data={"restarted": done})
+        return Outcome(ok=True, text=text, post_state=state, data={"restarted": done})
 
     async def observe(self, context: Context, intent: Intent) -> Observation:
         """Tell by each instance's time of start whether it was restarted since the plan."""
@@ -169,9 +170,9 @@ async def _restart(context: Context, instance: Instance) -> None:
 async def _stopped(context: Context, done: Sequence[str], order: Sequence[str], reason: str) -> Outcome:
     left = [name for name in order if name not in done]
     text = reason + (f"; not restarted: {listed(left)}" if left else "")
-    after = await read_instances(context)
+    state = await state_after(context)
     data = {"restarted": list(done), "not_restarted": left}
-    return Outcome(ok=False, text=text, post_state=snapshot(after.values()), data=data)
+    return Outcome(ok=False, text=text, post_state=state, data=data)
 
 
 def _failing(instance: Instance) -> bool:

@@ -33,6 +33,7 @@ from remediations.state import (
     revision,
     serving,
     snapshot,
+    state_after,
     takes_down,
     unhealthy_first,
 )
@@ -113,9 +114,9 @@ class RollbackAction:
             if problem is not None:
                 return await _stopped(context, intent, replaced, problem)
             replaced.append(name)
-        after = await read_instances(context)
+        state = await state_after(context)
         text = f"{listed(replaced)}: {version.image} runs and is healthy"
-        return Outcome(ok=True, text=text, post_state=snapshot(after.values()), data={"replaced": replaced})
+        return Outcome(ok=True, text=text, post_state=state, data={"replaced": replaced})
 
     async def observe(self, context: Context, intent: Intent) -> Observation:
         """Ask the runtime how far the replacement of each instance came."""
@@ -149,15 +150,19 @@ class RollbackAction:
         """Bring back what ran before, only where the instance still is the one that this action made."""
         undone: list[str] = []
         for name in reversed(_order(intent)):
-            problem = await _bring_back(context, intent, name, post_state)
+            try:
+                problem = await _bring_back(context, intent, name, post_state)
+            except EngineUnavailable as error:
+                if not undone:
+                    raise
+                raise OutcomeUnknown(f"brought back {listed(undone)}, then: {error}") from error
             if problem is not None:
-                after = await read_instances(context)
+                state = await state_after(context)
                 text = problem + (f"; brought back: {listed(undone)}" if undone else "; nothing was changed")
-                return Outcome(ok=False, text=text, post_state=snapshot(after.values()), data={"undone": undone})
+                return Outcome(ok=False, text=text, post_state=state, data={"undone": undone})
             undone.append(name)
-        after = await read_instances(context)
+        state = await state_after(context)
         text = f"{listed(undone)}: brought back what ran before"
-        state = snapshot(after.values())
         return Outcome(ok=True, text=text, post_state=state, restored=True, data={"undone": undone})
 
 
@@ -261,11 +266,11 @@ async def _run(context: Context, instance: Instance, version: KnownGood, action_
 
 
 async def _stopped(context: Context, intent: Intent, replaced: Sequence[str], reason: str) -> Outcome:
-    after = await read_instances(context)
+    state = await state_after(context)
     left = [name for name in _order(intent) if name not in replaced]
     text = reason + (f"; replaced before: {listed(replaced)}" if replaced else "")
     data = {"replaced": list(replaced), "not_replaced": left}
-    return Outcome(ok=False, text=text, post_state=snapshot(after.values()), restored=not replaced, data=data)
+    return Outcome(ok=False, text=text, post_state=state, restored=not replaced, data=data)
 
 
 def _changed(instances: Mapping[str, Instance], before: Instance) -> str | None:

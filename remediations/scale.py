@@ -25,7 +25,18 @@ from remediations.protocol import (
     Target,
     Verdict,
 )
-from remediations.state import counted, judge, listed, read_instances, recorded, revision, serving, snapshot
+from remediations.state import (
+    INSTANCES,
+    counted,
+    judge,
+    listed,
+    read_instances,
+    recorded,
+    revision,
+    serving,
+    snapshot,
+    state_after,
+)
 from remediations.waiting import wait_for_start, wait_until_serving
 
 MAX_REPLICAS = 100
@@ -112,9 +123,9 @@ class ScaleAction:
             added.append(name)
             if problem is not None:
                 return await _give_up(context, intent, problem)
-        after = await read_instances(context)
-        text = f"added {listed(added)}: {counted(len(after), 'instance')} of {context.target.service}"
-        return Outcome(ok=True, text=text, post_state=snapshot(after.values()), data={"added": added})
+        state = await state_after(context)
+        text = f"added {listed(added)}: {intent.plan.data['count']} instances of {context.target.service}"
+        return Outcome(ok=True, text=text, post_state=state, data={"added": added})
 
     async def observe(self, context: Context, intent: Intent) -> Observation:
         """Look which of the planned copies are there, by name and stamp."""
@@ -141,20 +152,25 @@ class ScaleAction:
         mine = [name for name in names if name in instances and _ours(instances[name], intent)]
         foreign = [name for name in names if name in instances and name not in mine]
         gone = [name for name in names if name not in instances]
+        removed: list[str] = []
         for name in reversed(mine):
-            problem = await _may_go(context, intent, name)
+            try:
+                problem = await _may_go(context, intent, name)
+            except EngineUnavailable as error:
+                if not removed:
+                    raise
+                raise OutcomeUnknown(f"removed {listed(removed)}, then: {error}") from error
             if problem is not None:
-                return Outcome(ok=False, text=problem, post_state=snapshot(instances.values()))
+                return Outcome(ok=False, text=problem, post_state=await state_after(context))
             await context.checkpoint()
             await _remove(context, intent, name)
-            instances = await read_instances(context)
+            removed.append(name)
         parts = [f"removed {listed(mine)}"] if mine else []
         parts += [f"gone already, removed by somebody else: {listed(gone)}"] if gone else []
         parts += [f"left alone, not made by this action: {listed(foreign)}"] if foreign else []
         data = {"removed": mine, "gone": gone, "foreign": foreign}
-        return Outcome(
-            ok=True, text="; ".join(parts), post_state=snapshot(instances.values()), restored=not foreign, data=data
-        )
+        state = await state_after(context)
+        return Outcome(ok=True, text="; ".join(parts), post_state=state, restored=not foreign, data=data)
 
 
 def _bounds(target: Target) -> tuple[int, int]:
@@ -242,13 +258,16 @@ async def _give_up(context: Context, intent: Intent, problem: str) -> Outcome:
 
     This finishes a begun action, so no checkpoint is asked.
     """
-    instances = await read_instances(context)
+    try:
+        instances = await read_instances(context)
+    except EngineUnavailable as error:
+        raise OutcomeUnknown(f"{problem}; the copies are to be removed, and: {error}") from error
     mine = [name for name in _names(intent) if name in instances and _ours(instances[name], intent)]
     for name in reversed(mine):
         await _remove(context, intent, name)
-    after = await read_instances(context)
+    state = await state_after(context)
     text = f"{problem}; removed {listed(mine)} again" if mine else problem
-    return Outcome(ok=False, text=text, post_state=snapshot(after.values()), restored=True, data={"removed": mine})
+    return Outcome(ok=False, text=text, post_state=state, restored=True, data={"removed": mine})
 
 
 async def _remove(context: Context, intent: Intent, name: str) -> None:
@@ -258,7 +277,7 @@ async def _remove(context: Context, intent: Intent, name: str) -> None:
     except EngineUnavailable as error:
         raise OutcomeUnknown(f"{name} was to be removed: {error}") from error
     except OutcomeUnknown:
-        if name in await read_instances(context):
+        if name in (await state_after(context))[INSTANCES]:
             raise
 
 

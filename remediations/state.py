@@ -7,7 +7,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from remediations.protocol import Context, Health, Instance, Json, TargetNotFound, Verdict
+from remediations.protocol import (
+    Context,
+    EngineUnavailable,
+    Health,
+    Instance,
+    Json,
+    OutcomeUnknown,
+    TargetNotFound,
+    Verdict,
+)
 
 INSTANCES = "instances"
 
@@ -22,6 +31,14 @@ async def read_instances(context: Context) -> dict[str, Instance]:
     except TargetNotFound:
         return {}
     return {instance.name: instance for instance in found}
+
+
+async def state_after(context: Context) -> dict[str, Any]:
+    """Return the state to store after a change; raises OutcomeUnknown when the target can't be asked any more."""
+    try:
+        return snapshot((await read_instances(context)).values())
+    except EngineUnavailable as error:
+        raise OutcomeUnknown(f"it was changed, and can't be asked how it is now: {error}") from error
 
 
 def snapshot(instances: Iterable[Instance]) -> dict[str, Any]:

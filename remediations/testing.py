@@ -31,9 +31,12 @@ service of two healthy instances, and hands to meddle with it) each time it is c
     class TestRollback(RollbackConformance): ...
     class TestDiagnose(DiagnoseConformance): ...
 
-On a real engine put its marker above each class (`@pytest.mark.docker`). Each test runs its own event loop, so make the
-runtime and the HTTP client inside of `make`. An action of your own subclasses `ActionConformance` and sets `action`,
-`parameters` and `mutations`; run it on `memory_lab` first, which needs nothing but memory and takes no time:
+On a real engine put its marker above each class (`@pytest.mark.docker`). Each test runs its own event loop, so make
+the runtime and the HTTP client inside of `make`. Where labs can exist beside each other, set `together = True` on a
+class: its crash points then take the time of one.
+
+An action of your own subclasses `ActionConformance` and sets `action`, `parameters`, `mutations` and, when its undo
+changes something, `undo_mutations`. Run it on `memory_lab` first, which needs nothing but memory and takes no time:
 
     @pytest.fixture
     def runtime_lab() -> RuntimeLab:
@@ -52,6 +55,7 @@ and only what nobody else has changed; and whatever crosses the boundary is made
 """
 
 from remediations.conformance.actions import ActionConformance
+from remediations.conformance.calls import HttpConformance
 from remediations.conformance.faults import Crashed, CrashingRuntime, Fault
 from remediations.conformance.lab import FakeClock, HaltAfter, Lab, RuntimeLab, stored
 from remediations.conformance.memory import memory_lab
@@ -71,6 +75,7 @@ __all__ = [
     "FakeClock",
     "Fault",
     "HaltAfter",
+    "HttpConformance",
     "Lab",
     "RestartConformance",
     "RollbackConformance",

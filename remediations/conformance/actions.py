@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from typing import ClassVar
 
 import pytest
@@ -33,13 +36,16 @@ UNDECIDED = {Progress.NOT_STARTED, Progress.PARTIAL}
 class ActionConformance:
     """The Remediation protocol's promises, over a fresh service of two healthy instances each time.
 
-    Set `action` and `parameters` (such that it has something to do), and `mutations`: how many mutating calls it makes
-    on the runtime. Override `assert_done` and `assert_undone` to look at the effect itself.
+    Set `action` and `parameters` (such that it has something to do), `mutations` (how many mutating calls it makes on
+    the runtime) and `undo_mutations` (the same of its undo). Override `assert_done` and `assert_undone` to look at the
+    effect itself. Set `together` where labs can exist beside each other: many crash points then take the time of one.
     """
 
     action: ClassVar[Remediation]
     parameters: ClassVar[Json] = {}
     mutations: ClassVar[int]
+    undo_mutations: ClassVar[int] = 0
+    together: ClassVar[bool] = False
 
     async def assert_done(self, lab: Lab, before: dict[str, Instance]) -> None:
         """Look whether the target is as the plan said."""
@@ -106,12 +112,10 @@ class ActionConformance:
         asyncio.run(run())
 
     def test_a_crash_at_any_mutation_is_finished_by_resuming(self, runtime_lab: RuntimeLab) -> None:
-        self._resume_from(runtime_lab, Fault.CRASH_BEFORE)
-        self._resume_from(runtime_lab, Fault.CRASH_AFTER)
+        self._resume_from(runtime_lab, Fault.CRASH_BEFORE, Fault.CRASH_AFTER)
 
     def test_an_answer_lost_at_any_mutation_is_settled_by_looking(self, runtime_lab: RuntimeLab) -> None:
-        self._resume_from(runtime_lab, Fault.LOST_BEFORE)
-        self._resume_from(runtime_lab, Fault.LOST_AFTER)
+        self._resume_from(runtime_lab, Fault.LOST_BEFORE, Fault.LOST_AFTER)
 
     def test_an_unreachable_engine_is_told_as_such_only_while_nothing_was_changed(
         self, runtime_lab: RuntimeLab
@@ -132,8 +136,24 @@ class ActionConformance:
                 await self._finish(lab, watched, intent)
                 await self._assert_finished(lab, before, intent)
 
-        for passed in range(self.mutations):
-            asyncio.run(run(passed))
+        self._run([partial(run, passed) for passed in range(self.mutations)])
+
+    def test_an_undo_that_crashed_at_any_mutation_is_finished_by_undoing_again(self, runtime_lab: RuntimeLab) -> None:
+        async def run(fault: Fault, at: int) -> None:
+            async with runtime_lab() as lab:
+                before = await lab.look()
+                intent = await self.intent(lab)
+                outcome = await self.action.execute(lab.context(), intent)
+                failing = CrashingRuntime(lab.runtime, fault, at)
+                with suppress(Crashed, OutcomeUnknown):
+                    await self.action.undo(lab.context(failing), intent, _read_back(outcome))
+                undone = await self.action.undo(lab.context(failing), intent, _read_back(outcome))
+                assert undone.text.strip()
+                assert _repeated(failing) == {}, f"{fault} at {at}: undone twice"
+                await self.assert_undone(lab, before)
+
+        faults = (Fault.CRASH_BEFORE, Fault.CRASH_AFTER, Fault.LOST_AFTER)
+        self._run([partial(run, fault, at) for fault in faults for at in range(1, self.undo_mutations + 1)])
 
     def test_undo_brings_back_what_was_and_twice_is_harmless(self, runtime_lab: RuntimeLab) -> None:
         async def run() -> None:
@@ -165,8 +185,8 @@ class ActionConformance:
 
         asyncio.run(run())
 
-    def _resume_from(self, runtime_lab: RuntimeLab, fault: Fault) -> None:
-        async def run(at: int) -> None:
+    def _resume_from(self, runtime_lab: RuntimeLab, *faults: Fault) -> None:
+        async def run(fault: Fault, at: int) -> None:
             async with runtime_lab() as lab:
                 before = await lab.look()
                 intent = await self.intent(lab)
@@ -179,12 +199,20 @@ class ActionConformance:
                 except EngineUnavailable:
                     assert failing.performed == [], "EngineUnavailable says that nothing was changed"
                 await self._finish(lab, failing, intent)
-                twice = {call: count for call, count in Counter(failing.performed).items() if count > 1}
-                assert twice == {}, f"{fault} at {at}: done twice"
+                assert _repeated(failing) == {}, f"{fault} at {at}: done twice"
                 await self._assert_finished(lab, before, intent)
 
-        for at in range(1, self.mutations + 1):
-            asyncio.run(run(at))
+        self._run([partial(run, fault, at) for fault in faults for at in range(1, self.mutations + 1)])
+
+    def _run(self, cases: Sequence[Callable[[], Awaitable[None]]]) -> None:
+        async def all_of_them() -> None:
+            if self.together:
+                await asyncio.gather(*(case() for case in cases))
+                return
+            for case in cases:
+                await case()
+
+        asyncio.run(all_of_them())
 
     async def _finish(self, lab: Lab, runtime: Runtime, intent: Intent) -> None:
         """Go on as the service does: look what became of the intent, and execute it again unless it is done."""
@@ -217,6 +245,11 @@ async def refused(action: Remediation, lab: Lab, intent: Intent) -> str:
         reason = outcome.text
     assert watched.performed == []
     return reason
+
+
+def _repeated(runtime: CrashingRuntime) -> dict[tuple[str, str], int]:
+    """Return the mutating calls that took effect more than once."""
+    return {call: count for call, count in Counter(runtime.performed).items() if count > 1}
 
 
 def _read_back(outcome: Outcome) -> Json:

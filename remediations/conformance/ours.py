@@ -51,6 +51,7 @@ class ScaleConformance(ActionConformance):
     action: ClassVar[Remediation] = ScaleAction()
     parameters: ClassVar[Json] = {"by": 2}
     mutations = 2
+    undo_mutations = 2
 
     async def assert_done(self, lab: Lab, before: dict[str, Instance]) -> None:
         """Look whether two stamped copies serve beside the untouched originals."""
@@ -89,6 +90,7 @@ class RollbackConformance(ActionConformance):
 
     action: ClassVar[Remediation] = RollbackAction()
     mutations = 2
+    undo_mutations = 2
 
     async def assert_done(self, lab: Lab, before: dict[str, Instance]) -> None:
         """Look whether exactly the same names run the good version."""

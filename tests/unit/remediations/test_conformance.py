@@ -4,6 +4,7 @@ import pytest
 
 from remediations.testing import (
     DiagnoseConformance,
+    HttpConformance,
     RestartConformance,
     RollbackConformance,
     RuntimeConformance,
@@ -35,4 +36,8 @@ class TestRollback(RollbackConformance):
 
 
 class TestDiagnose(DiagnoseConformance):
+    pass
+
+
+class TestHttp(HttpConformance):
     pass
