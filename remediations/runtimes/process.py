@@ -86,8 +86,9 @@ class ProcessRuntime:
         """Stop it (SIGTERM, then SIGKILL), and start it again."""
         box = self._box(target.service, instance.name)
         record = self._existing(box)
-        await stop(box, record.stop_timeout)
-        await start(box)
+        with unless_disk_fails(self._root, mutating=True):
+            await stop(box, record.stop_timeout)
+            await start(box)
 
     async def add_instance(self, target: Target, like: Instance, name: str, action_id: str) -> Instance:
         """Start a stamped copy with the next free index and port."""
@@ -126,17 +127,17 @@ class ProcessRuntime:
         journal = box.journal() or self._open_journal(target, box, version, action_id)
         if journal.action_id != action_id:
             raise ActionRefused(f"a replacement of {box.name} by action {journal.action_id} is unfinished")
-        if journal.failed is None:
-            await self._become(box, journal.new)
-            reason = await self._wait(target, box, journal.new, healthy_within)
-            if reason is None:
-                box.close_journal()
-                return await look(self._http, self._now, target, box, journal.new)
-            journal = replace(journal, failed=reason)
-            with unless_disk_fails(self._root, mutating=True):
+        with unless_disk_fails(self._root, mutating=True):
+            if journal.failed is None:
+                await self._become(box, journal.new)
+                reason = await self._wait(target, box, journal.new, healthy_within)
+                if reason is None:
+                    box.close_journal()
+                    return await look(self._http, self._now, target, box, journal.new)
+                journal = replace(journal, failed=reason)
                 box.write_journal(journal)
-        await self._become(box, journal.old)
-        box.close_journal()
+            await self._become(box, journal.old)
+            box.close_journal()
         raise ActionRefused(
             f"{box.name} {journal.failed} running {version_name(journal.new.command)}; the old one was restored"
         )
@@ -235,8 +236,7 @@ class ProcessRuntime:
         run = box.run()
         if self._existing(box).id != wanted.id:
             await stop(box, wanted.stop_timeout)
-            with unless_disk_fails(self._root, mutating=True):
-                box.write(wanted)
+            box.write(wanted)
         if run is None or run.record != wanted.id:
             await start(box)
 

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from remediations.protocol import ActionRefused
+from remediations.protocol import ActionRefused, EngineUnavailable
 
 SAFE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$")
 TAIL_BYTES = 262144
@@ -230,10 +230,13 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
+    """Return a file's content, None when it isn't there; raises EngineUnavailable when it can't be understood."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except (OSError, ValueError) as error:
+        raise EngineUnavailable(f"{path} can't be read: {error}") from error
     return content
 
 

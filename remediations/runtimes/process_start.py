@@ -60,7 +60,7 @@ def unless_disk_fails(root: Path, *, mutating: bool) -> Iterator[None]:
     """Turn a failure of the disk into EngineUnavailable, or into OutcomeUnknown while something is being changed."""
     try:
         yield
-    except OSError as error:
+    except (OSError, EngineUnavailable) as error:
         kind = OutcomeUnknown if mutating else EngineUnavailable
         raise kind(
             f"the state of processes below {root} can't be {'written' if mutating else 'read'}: {error}"

@@ -14,15 +14,15 @@ class TestProcessRuntime(RuntimeConformance):
 
 
 class TestRestart(RestartConformance):
-    pass
+    together = True
 
 
 class TestScale(ScaleConformance):
-    pass
+    together = True
 
 
 class TestRollback(RollbackConformance):
-    pass
+    together = True
 
 
 class TestDiagnose(DiagnoseConformance):
