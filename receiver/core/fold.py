@@ -278,6 +278,7 @@ def _verified(incident: Incident, event: ev.Verified, at: float) -> Incident:
         done = _with_result(done, event.step, event.verdict)
     after = replace(incident, check=None, done=done)
     if event.verdict == "passed":
+        after = replace(after, evidence=event.after)
         if event.purpose == "cleanup":
             return replace(after, hold_until=at)
         return replace(after, phase=Phase.HOLDING, hold_until=event.hold_until, resolve_by=event.resolve_by)

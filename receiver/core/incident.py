@@ -155,6 +155,7 @@ class Incident:
         deadline: no state waits without one.
         done: the steps that ended, in order.
         before: readings of the first look, before anything was done.
+        evidence: readings of the last verification that passed.
         refused: the guardrail that said no to the next step; asked again at `retry_at` until `give_up_at`.
         last_action_end: UNIX seconds, 0.0 when nothing was done.
     """
@@ -194,6 +195,7 @@ class Incident:
     approval: Approval | None = None
     check: Check | None = None
     before: tuple[Mapping[str, Any], ...] = ()
+    evidence: tuple[Mapping[str, Any], ...] = ()
     last_action_end: float = 0.0
     owner: str | None = None
     acknowledged_by: str | None = None

@@ -318,7 +318,7 @@ def _over(incident: Incident, playbook: Playbook, now: float) -> ev.Event:
         at = now + max(waits, default=0.0)
         return ev.CleanupPlanned(at, steps, "what was added is taken back after a quiet time")
     check = incident.check
-    return ev.Resolved(_how(incident), evidence=check.last if check is not None else ())
+    return ev.Resolved(_how(incident), evidence=check.last if check is not None else incident.evidence)
 
 
 def _how(incident: Incident) -> str:
@@ -340,7 +340,7 @@ def _cleanup(incident: Incident, playbook: Playbook, now: float) -> ev.Event | N
     if not rest and incident.last_action_end and incident.hold_until is not None:
         if incident.hold_until < incident.last_action_end:
             return _begin(playbook, None, "cleanup", now, since=incident.last_action_end)
-        return ev.Resolved(f"{_how(incident)}; what was added is taken back")
+        return ev.Resolved(f"{_how(incident)}; what was added is taken back", evidence=incident.evidence)
     return None
 
 

@@ -122,7 +122,8 @@ class Life:
             self.advance(1.0)
             if self.incident.check is None:
                 return
-            self.feed(ev.Sampled(verdict, f"seen {verdict}", next_at=self.now + 1.0))
+            readings = ({"name": "up", "ok": verdict, "at": self.now},)
+            self.feed(ev.Sampled(verdict, f"seen {verdict}", readings, next_at=self.now + 1.0))
 
     def due(self) -> Command | None:
         """Return what the world has to do now."""

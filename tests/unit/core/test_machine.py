@@ -130,6 +130,9 @@ def test_what_was_added_is_taken_back_after_a_quiet_time() -> None:
     life.look(True, times=2)
     assert life.phase() is Phase.RESOLVED
     assert life.incident.done[0].taken_back
+    resolved = life.log[-1].event
+    assert isinstance(resolved, ev.Resolved)
+    assert [one["at"] for one in resolved.evidence] == [life.now], "the evidence is of after the taking back"
 
 
 def test_an_alert_that_comes_back_during_cleanup_goes_on_with_the_ladder() -> None:
