@@ -14,8 +14,8 @@ import httpx
 import msgspec
 
 from receiver.asking import Asker, Fields, Unanswered
-from receiver.core.alert import Alert, AlertStatus, parse_time
-from receiver.core.template import promql_regex, promql_text
+from receiver.core.alert import Alert, AlertStatus, Change, Known, change_of, parse_time
+from receiver.core.template import promql_regex
 from receiver.ports import AlertRow, Clock
 
 TIMEOUT = 20.0
@@ -135,13 +135,10 @@ class AlertmanagerApi:
         """Return all alerts, silenced, inhibited and others' too; raises AlertmanagerUnavailable."""
         return await self._alerts({})
 
-    async def look_up(self, alert: Alert) -> Listed | None:
-        """Return the alert of these labels, silenced or not; None: Alertmanager has it no more.
-
-        Raises AlertmanagerUnavailable. Labels are an alert's identity: its fingerprint is their hash.
-        """
-        found = await self._alerts({"filter": _matchers(alert.labels)})
-        return next((one for one in found if one.alert.labels == alert.labels), None)
+    async def silenced(self) -> tuple[Listed, ...]:
+        """Return what fires and is silenced, inhibited or not; raises AlertmanagerUnavailable."""
+        found = await self._alerts({"active": "false", "silenced": "true", "inhibited": "true"})
+        return tuple(one for one in found if one.silenced_by)
 
     async def started_at(self) -> float | None:
         """Return UNIX seconds of its start; raises AlertmanagerUnavailable."""
@@ -205,7 +202,7 @@ def resync(firing: Mapping[str, AlertRow], snapshot: Snapshot, now: float) -> Re
 
 def _news(alert: Alert, row: AlertRow | None) -> bool:
     """Whether a firing alert is unknown to us, or fires anew."""
-    return row is None or alert.starts_at > row.alert.starts_at
+    return row is None or change_of(alert, Known(row.alert.starts_at, row.alert.status, row.incident)) is Change.NEW
 
 
 def _ended(alert: Alert, now: float) -> Alert:
@@ -218,19 +215,6 @@ def _ended(alert: Alert, now: float) -> Alert:
         ends_at=int(now * 1e9),
         generator_url=alert.generator_url,
     )
-
-
-def _matchers(labels: Mapping[str, str]) -> list[str]:
-    """Return matchers that narrow a list down to few alerts; the fingerprint then tells them apart.
-
-    Names and values that older matcher parsers read differently are left out, and so is what would make the URL long.
-    """
-    found: list[str] = []
-    for name, value in sorted(labels.items(), key=lambda one: (one[0] != "alertname", len(one[1]))):
-        matcher = f'{name}="{promql_text(value)}"'
-        if name.isidentifier() and name.isascii() and value.isprintable() and sum(map(len, found), len(matcher)) < 1000:
-            found.append(matcher)
-    return found
 
 
 def _read(body: bytes) -> tuple[Listed, ...]:

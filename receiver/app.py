@@ -17,19 +17,17 @@ import uvloop
 
 from receiver import logs
 from receiver.acting import Actor
-from receiver.alertmanager import AlertmanagerApi, AlertmanagerUnavailable
+from receiver.alertmanager import AlertmanagerApi
 from receiver.chat.console import ConsoleChat
 from receiver.chat.escalation import EscalationSender, MetricPath, WebhookPath
 from receiver.chat.outbox import ChatSender, Outbox, Sender
 from receiver.clock import SystemClock
 from receiver.control import KillSwitch
-from receiver.core.alert import Alert, AlertStatus
 from receiver.core.events import Closed, Recorded, Resolved
-from receiver.core.incident import Incident
 from receiver.core.playbook import Policy
 from receiver.counting import count
 from receiver.engine import Engine
-from receiver.executor import Executor, Silenced
+from receiver.executor import Executor
 from receiver.ids import RandomIds
 from receiver.jobs.embedded import EmbeddedJobs
 from receiver.known_good import KnownGoodWatch
@@ -40,7 +38,7 @@ from receiver.playbooks import PolicyError
 from receiver.policies import Policies
 from receiver.ports import Clock, StoreLocked, StoreUnavailable, StoreUnusable
 from receiver.prometheus import Prometheus
-from receiver.resyncing import Resyncer
+from receiver.resyncing import Resyncer, Silences
 from receiver.runtimes import Runtimes
 from receiver.settings import Settings
 from receiver.store.retention import Keep
@@ -61,6 +59,9 @@ ESCALATION = "escalation:people"
 PRUNE_EVERY = 300.0
 """Seconds between two rounds of retention."""
 
+CATCH_UP = 10.0
+"""Seconds after a start within which Alertmanager may tell what resolved or was silenced before anything is done."""
+
 COUNT_EVERY = 5.0
 """Seconds between two looks at the store's figures for the metrics."""
 
@@ -69,7 +70,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Everything, joined. `background` runs beside the server until it stops."""
+    """Everything, joined. `background` runs beside the server until it stops; work waits for `caught_up`."""
 
     settings: Settings
     store: SqliteStore
@@ -81,6 +82,7 @@ class Service:
     http: httpx.AsyncClient
     health: Health
     site: Site
+    caught_up: Callable[[], Coroutine[Any, Any, None]]
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]]
 
 
@@ -133,7 +135,11 @@ async def _join(
     pages = MetricPath(metrics.escalation_undelivered.set)
     outbox = Outbox(store, clock, _senders(settings, http, clock, store, pages), _sent(metrics))
     operations = Operations(engine, clock, actor, kill, jobs.nudge)
-    resyncer = Resyncer(engine, store, clock, alertmanager) if alertmanager is not None else None
+    resyncer: Resyncer | None = None
+    silences: Silences | None = None
+    if alertmanager is not None:
+        resyncer = Resyncer(engine, store, clock, alertmanager, lambda how: metrics.resyncs.labels(how).inc())
+        silences = Silences(store, alertmanager)
     watch = KnownGoodWatch(store, clock, lambda: engine.policy.services, runtimes.of, _told)
 
     def noted(part: str, state: str) -> None:
@@ -166,7 +172,7 @@ async def _join(
         health=health,
         people=lambda: policies.people,
         reload=policies.reload,
-        truncated=resyncer.ask if resyncer is not None else _nothing,
+        resync=resyncer.ask if resyncer is not None else _nothing,
         observe=observe,
     )
     return Service(
@@ -174,12 +180,13 @@ async def _join(
         store=store,
         jobs=jobs,
         outbox=outbox,
-        executor=Executor(engine, clock, actor, looker, silenced=_silences(alertmanager)),
+        executor=Executor(engine, clock, actor, looker, silenced=silences.of if silences is not None else None),
         policies=policies,
         runtimes=runtimes,
         http=http,
         health=health,
         site=Site(parts),
+        caught_up=_nothing_to_wait_for if resyncer is None else lambda: resyncer.caught_up(CATCH_UP),
         background=(
             *((resyncer.run,) if resyncer is not None else ()),
             watch.run,
@@ -217,25 +224,12 @@ def _alertmanager(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> 
     return AlertmanagerApi(settings.alertmanager_url, http, clock, settings.alertmanager_receiver)
 
 
-def _silences(alertmanager: AlertmanagerApi | None) -> Silenced | None:
-    """Return how it is asked whether people silenced an incident's alert; no answer is no silence."""
-    if alertmanager is None:
-        return None
-
-    async def silenced(incident: Incident) -> str | None:
-        try:
-            found = await alertmanager.look_up(Alert("", AlertStatus.FIRING, incident.labels))
-        except AlertmanagerUnavailable as error:
-            _log.warning("whether the alert is silenced is not known", incident=incident.id, reason=str(error))
-            return None
-        # An inhibited alert is told by another one, often the very one that leads this incident.
-        return f"silenced by {', '.join(found.silenced_by)}" if found is not None and found.silenced_by else None
-
-    return silenced
-
-
 def _nothing() -> None:
     """Do nothing: there is no Alertmanager to re-sync with."""
+
+
+async def _nothing_to_wait_for() -> None:
+    """Return at once: nobody can tell what happened meanwhile."""
 
 
 def _senders(
@@ -318,7 +312,7 @@ async def _serve(settings: Settings, environment: Mapping[str, str]) -> int:
 
     loop.add_signal_handler(signal.SIGHUP, reload)
     tasks = [loop.create_task(start()) for start in service.background]
-    tasks.append(loop.create_task(service.jobs.run(service.executor.work)))
+    tasks.append(loop.create_task(_work(service)))
     pump = loop.create_task(service.outbox.run())
     serving = loop.create_task(server.serve(sockets=[sock]))
     _log.info("serving", listen=str(address), mode=settings.mode, policy=service.policies.version)
@@ -329,6 +323,11 @@ async def _serve(settings: Settings, environment: Mapping[str, str]) -> int:
     await _stop(service, server.stop, serving, pump, tasks)
     waiting.cancel()
     return code
+
+
+async def _work(service: Service) -> None:
+    await service.caught_up()
+    await service.jobs.run(service.executor.work)
 
 
 def _broken(tasks: Sequence[asyncio.Task[Any]], serving: asyncio.Task[Any]) -> int:

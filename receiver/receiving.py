@@ -79,6 +79,8 @@ class Batch:
     def _take(self, alert: Alert, match: Match | NoMatch) -> None:
         known = self._latest.get(alert.fingerprint)
         change = change_of(alert, known)
+        if change is Change.REPEAT and _is_taken_now(alert, match, known):
+            change = Change.NEW
         if change in {Change.REPEAT, Change.STALE}:
             self._count("repeats" if change is Change.REPEAT else "stale")
             self._repeats.append(Repeat(alert.fingerprint, self._now))
@@ -89,13 +91,13 @@ class Batch:
         self._count({Change.NEW: "new", Change.RESOLVED: "resolved", Change.REFIRED: "refired"}[change])
 
     def _fired(self, alert: Alert, match: Match | NoMatch, known: Known | None) -> AlertRow:
+        if known is not None and known.status is AlertStatus.FIRING:
+            # It flapped between two flushes: the earlier episode ended without a word, wherever the new one leads.
+            self._end(alert, known.incident)
         if isinstance(match, NoMatch):
             self._count("unmatched")
             return AlertRow(alert, None, reason=match.reason, seen_at=self._now)
         gathered = self._join(alert, match)
-        if known is not None and known.status is AlertStatus.FIRING:
-            # It flapped between two flushes: the earlier episode ended without a word.
-            self._end(alert, known.incident)
         change = ev.AlertChange(
             alert.fingerprint,
             AlertStatus.FIRING,
@@ -193,6 +195,12 @@ class Batch:
 
     def _count(self, what: str) -> None:
         self._counts[what] = self._counts.get(what, 0) + 1
+
+
+def _is_taken_now(alert: Alert, match: Match | NoMatch, known: Known | None) -> bool:
+    """Whether an alert that nobody took when it began, and that still fires, is taken by today's policy."""
+    nobodys = known is not None and known.incident is None
+    return nobodys and alert.status is AlertStatus.FIRING and isinstance(match, Match)
 
 
 def _short(alert: Alert, limit: int = 2000) -> dict[str, str]:

@@ -77,13 +77,18 @@ def change_of(alert: Alert, known: Known | None) -> Change:
     known episode ended. REFIRED: firing after resolved with the same startsAt, which is real or a late peer: ask
     Alertmanager; unreachable, treat it as firing. STALE: about an episode older than the latest; changes nothing.
     """
-    if known is None or alert.starts_at > known.starts_at:
+    if known is None or _moment(alert.starts_at) > _moment(known.starts_at):
         return Change.NEW
-    if alert.starts_at < known.starts_at:
+    if _moment(alert.starts_at) < _moment(known.starts_at):
         return Change.STALE
     if alert.status == known.status:
         return Change.REPEAT
     return Change.RESOLVED if alert.status is AlertStatus.RESOLVED else Change.REFIRED
+
+
+def _moment(starts_at: int) -> int:
+    """Return a start in the milliseconds of Alertmanager's API, which cuts off what its webhooks tell more finely."""
+    return starts_at // 1_000_000
 
 
 _TIME = re.compile(

@@ -77,6 +77,10 @@ class Ingest:
             await Problem(503, detail, headers=[RETRY_AFTER]).send(send)
         except Disconnected:
             status = 499
+        except Exception:  # noqa: BLE001 - a defect is answered in words too, and Alertmanager sends it again
+            _log.exception("webhook failed")
+            detail = "The service failed to take this; its log says why. Nothing is lost if it is sent again."
+            await Problem(500, detail, headers=[RETRY_AFTER]).send(send)
         finally:
             self._parts.metrics.webhooks.answered(status, self._monotonic() - began, size)
 
@@ -140,8 +144,10 @@ class Ingest:
                 count(result, number)
         if delivery.bad:
             count("quarantined", len(delivery.bad))
-        if delivery.truncated:
-            self._parts.truncated()
+        if delivery.truncated or received.refired or received.stale:
+            # Firing after resolved, or an older start, is real or a late peer's: only Alertmanager can tell. Until it
+            # does, and when it can't be asked, what was delivered counts.
+            self._parts.resync()
         return _Stored(len(delivery.alerts), figures, len(delivery.bad), delivery.bad[:TOLD])
 
     def _result(self, stored: Sequence[_Stored]) -> dict[str, Any]:

@@ -142,7 +142,8 @@ class Parts:
     Args:
         people: returns today's people, as the last reload left them.
         reload: loads policy and people again.
-        truncated: called when a webhook says that Alertmanager left alerts out; starts a re-sync.
+        resync: called when only Alertmanager can tell what fires: it left alerts out of a webhook, or sent something
+            that contradicts what is known.
         observe: called before `/metrics` is rendered; sets the gauges that only the composition root knows.
     """
 
@@ -155,5 +156,5 @@ class Parts:
     health: Health
     people: Callable[[], People]
     reload: Reload
-    truncated: Callable[[], None] = lambda: None
+    resync: Callable[[], None] = lambda: None
     observe: Callable[[], None] = lambda: None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from receiver.core.alert import Alert, AlertStatus, Change, change_of
+from receiver.core.alert import Alert, AlertStatus, Change, Known, change_of
 from receiver.core.events import AlertChange, AlertsChanged, Event, Opened, Recorded
 from receiver.core.fold import evolve
 from receiver.core.incident import Incident
@@ -47,7 +47,9 @@ def fold(view: View, alerts: Sequence[Alert], now: float) -> Changes:
     for one in alerts:
         if change_of(one, known.get(one.fingerprint)) in {Change.REPEAT, Change.STALE}:
             repeats.append(Repeat(one.fingerprint, now))
-        elif (service := one.labels.get("service")) is None:
+            continue
+        known[one.fingerprint] = Known(one.starts_at, one.status, None)
+        if (service := one.labels.get("service")) is None:
             rows.append(AlertRow(one, None, None, "no playbook matches", now))
             counters["unmatched"] = counters.get("unmatched", 0) + 1
         else:

@@ -278,15 +278,20 @@ class StoreContract:
         assert list(rows) == [fingerprint]
         assert rows[fingerprint].repeats == 1
 
+    async def test_an_alert_twice_in_one_delivery_is_one_row_and_a_repeat(self, store: Store) -> None:
+        await store.submit(webhook([alert("a"), alert("a"), alert("b")], NOW))
+        rows = await store.firing()
+        assert {name: row.repeats for name, row in rows.items()} == {"a": 1, "b": 0}
+
     async def test_an_alert_that_resolves_and_fires_again_keeps_one_row(self, store: Store) -> None:
         incident = await opened(store, fingerprint="a")
         await store.submit(webhook([alert("a", status="resolved")], NOW + 1))
         (row,) = await store.alerts(incident.id)
         assert (row.alert.status, row.seen_at) == ("resolved", NOW + 1)
         assert not await store.firing()
-        await store.submit(webhook([alert("a", starts_at=2)], NOW + 2))
+        await store.submit(webhook([alert("a", starts_at=2_000_000)], NOW + 2))
         (row,) = await store.alerts(incident.id)
-        assert (row.alert.status, row.alert.starts_at, row.repeats) == ("firing", 2, 0)
+        assert (row.alert.status, row.alert.starts_at, row.repeats) == ("firing", 2_000_000, 0)
         counts = await store.counts()
         assert counts["alerts"] == {"firing": 1, "resolved": 0}
 

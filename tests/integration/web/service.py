@@ -24,7 +24,7 @@ class Running:
     settings: Settings
     metrics: Metrics
     port: int
-    truncations: int = 0
+    resyncs: int = 0
 
     @property
     def url(self) -> str:
@@ -73,8 +73,8 @@ async def running(
     health = Health()
     health.ready()
 
-    def truncated() -> None:
-        one.truncations += 1
+    def resync() -> None:
+        one.resyncs += 1
 
     async def reload() -> Reloaded:
         return Reloaded(ok=True, text="reloaded: unchanged")
@@ -90,7 +90,7 @@ async def running(
             health=health,
             people=lambda: people or People(),
             reload=reload,
-            truncated=truncated,
+            resync=resync,
         )
     )
     server = make_server(site, settings)

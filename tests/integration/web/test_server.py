@@ -40,7 +40,7 @@ async def test_every_real_capture_is_taken_once_and_its_repeat_changes_nothing(t
         assert (answer["new"], answer["repeats"]) == (0, 1)
         after = await one.world.store.counts()
     assert before["alerts"] == after["alerts"]
-    assert one.truncations == 2
+    assert one.resyncs == 2
 
 
 async def test_an_alert_becomes_one_incident_and_its_resolve_reaches_it(tmp_path: Path) -> None:

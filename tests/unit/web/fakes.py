@@ -50,6 +50,7 @@ class KeepingEngine:
 
     calls: list[tuple[list[Alert], Body | None, list[Quarantined]]] = field(default_factory=list)
     fails_from: int | None = None
+    answers: Received | None = None
     before: Callable[[], Awaitable[None]] | None = None
 
     async def ingest(
@@ -65,7 +66,7 @@ class KeepingEngine:
         if self.fails_from is not None and len(self.calls) >= self.fails_from:
             raise StoreUnavailable("the disk is full")
         self.calls.append((list(alerts), body, list(quarantined)))
-        return Received(new=len(alerts))
+        return self.answers or Received(new=len(alerts))
 
     @property
     def alerts(self) -> list[Alert]:
@@ -223,7 +224,7 @@ class Edge:
         self.metrics = Metrics()
         self.health = Health()
         self.health.ready()
-        self.truncations = 0
+        self.resyncs = 0
         self.reloaded = Reloaded(ok=True, text="reloaded: unchanged")
         self.people = people if people is not None else People()
         self.settings = load({}, environment or {})
@@ -238,15 +239,15 @@ class Edge:
                 health=self.health,
                 people=lambda: self.people,
                 reload=self._reload,
-                truncated=self._truncated,
+                resync=self._resync,
             )
         )
 
     async def _reload(self) -> Reloaded:
         return self.reloaded
 
-    def _truncated(self) -> None:
-        self.truncations += 1
+    def _resync(self) -> None:
+        self.resyncs += 1
 
     def client(self, token: str | None = None, host: str = "127.0.0.1:9797") -> httpx.AsyncClient:
         headers = {"authorization": f"Bearer {token}"} if token else {}

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from receiver.metrics import Metrics
+from receiver.receiving import Received
 from receiver.web.ingest import LARGE, SLICE
 from receiver.web.parsing import MAX_QUARANTINED
 from tests.unit.web.fakes import NOW, WEBHOOK, Edge, payload
@@ -101,9 +102,33 @@ async def test_a_group_without_one_good_alert_is_refused_and_still_kept() -> Non
 async def test_truncated_alerts_ask_for_a_resync() -> None:
     edge = Edge()
     await edge.post(payload("01-single-firing"))
-    assert edge.truncations == 0
+    assert edge.resyncs == 0
     await edge.post(payload("08-truncated-says-resolved"))
-    assert edge.truncations == 1
+    assert edge.resyncs == 1
+
+
+async def test_a_defect_is_a_problem_too_so_that_it_is_sent_again() -> None:
+    edge = Edge()
+
+    async def broken() -> None:
+        raise ZeroDivisionError("a defect")
+
+    edge.engine.before = broken
+    answer = await edge.post(payload("01-single-firing"))
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == 500
+    assert figure(edge.metrics, "remediator_webhooks_total", code="500") == 1
+
+
+@pytest.mark.parametrize(
+    "received", [Received(refired=1), Received(stale=1)], ids=["firing after resolved", "an older start"]
+)
+async def test_what_contradicts_what_is_known_asks_alertmanager(received: Received) -> None:
+    edge = Edge()
+    edge.engine.answers = received
+    assert (await edge.post(payload("01-single-firing"))).status_code == 200
+    assert edge.resyncs == 1
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"])
