@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from typing import Any, Final
 from receiver import settings_values as kind
 from receiver.core.durations import format_duration
 from receiver.errors import SettingsError
-from receiver.settings_values import Address, hide_user, size_text
+from receiver.settings_values import Address, hide_path, hide_url, size_text, url_secrets
 
 PREFIX: Final = "REMEDIATOR_"
 
@@ -33,26 +33,27 @@ SHORTEST_TOKEN: Final = 16
 """Characters below which a token is called weak."""
 
 
-def _about(default: str, read: Callable[[str], Any], help_text: str, *, secret: bool = False) -> Mapping[str, Any]:
-    """Describe a setting; its default is a text as a person would write it, empty for none."""
-    return {"default": default, "read": read, "help": help_text, "secret": secret}
+def _about(
+    default: str,
+    read: Callable[[str], Any],
+    help_text: str,
+    *,
+    secret: bool = False,
+    by_file: bool = False,
+    shown: Callable[[str], str] = hide_url,
+) -> Mapping[str, Any]:
+    """Describe a setting.
 
-
-def _optional(read: Callable[[str], Any]) -> Callable[[str], Any]:
-    return lambda text: read(text) if text.strip() else None
-
-
-def _one_of(*allowed: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text.strip().lower() not in allowed:
-            raise ValueError(f"{text!r} is none of {', '.join(allowed)}")
-        return text.strip().lower()
-
-    return read
-
-
-def _secret(text: str) -> str:
-    return text.strip()
+    Args:
+        default: a text as a person would write it, empty for none.
+        read: makes the value of a text; raises ValueError.
+        help_text: one line.
+        secret: never shown, without a flag, and read from a file too.
+        by_file: read from a file too, as it may hold a credential.
+        shown: what people are shown of the text.
+    """
+    about = {"default": default, "read": read, "help": help_text, "secret": secret, "shown": shown}
+    return about | {"by_file": secret or by_file, "metavar": kind.metavar(read)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ class Settings:
     """
 
     mode: str = field(
-        metadata=_about("observe", _one_of("observe", "act"), "`observe` says what it would do; `act` acts")
+        metadata=_about("observe", kind.OneOf("observe", "act"), "`observe` says what it would do; `act` acts")
     )
     listen: Address = field(metadata=_about("127.0.0.1:9797", kind.address, "address and port of the HTTP server"))
     playbooks: tuple[Path, ...] = field(
@@ -71,19 +72,24 @@ class Settings:
             "playbooks.yaml", kind.paths, "policy file; several, parted by commas: later ones overlay earlier ones"
         )
     )
-    people: Path = field(metadata=_about("people.yaml", Path, "who may see, approve and control; need not exist"))
+    people: Path = field(metadata=_about("people.yaml", kind.file, "who may see, approve and control; need not exist"))
     database: str = field(metadata=_about("sqlite:///remediator.db", kind.sqlite_url, "where everything is kept"))
     prometheus_url: str | None = field(
         metadata=_about(
-            "", _optional(kind.url), "Prometheus, for verification; without it nothing is verified, so nothing resolves"
+            "",
+            kind.Optional(kind.url),
+            "Prometheus; without it queries are inconclusive, and no alert is confirmed to fire",
+            by_file=True,
         )
     )
     alertmanager_url: str | None = field(
-        metadata=_about("", _optional(kind.url), "Alertmanager, to catch up after a start and to see silences")
+        metadata=_about(
+            "", kind.Optional(kind.url), "Alertmanager, to catch up after a start and to see silences", by_file=True
+        )
     )
     alertmanager_receiver: str = field(
         metadata=_about(
-            "remediator", str.strip, "the name of the receiver in Alertmanager's configuration that points here"
+            "remediator", kind.name, "the name of the receiver in Alertmanager's configuration that points here"
         )
     )
     external_labels: tuple[str, ...] = field(
@@ -107,41 +113,47 @@ class Settings:
     )
     external_url: str | None = field(
         metadata=_about(
-            "", _optional(kind.url), "how people reach the service, for links; also a Host that it answers to"
+            "", kind.Optional(kind.url), "how people reach the service, for links; also a Host that it answers to"
         )
     )
     escalation_url: str | None = field(
-        metadata=_about("", _optional(kind.url), "where an escalation is posted, signed")
+        metadata=_about(
+            "", kind.Optional(kind.url), "where an escalation is posted, signed", by_file=True, shown=hide_path
+        )
     )
-    escalation_secret: str = field(metadata=_about("", _secret, "key of that signature (HMAC-SHA256)", secret=True))
-    max_body: int = field(metadata=_about("32MB", kind.size, "largest webhook body; larger ones are answered 413"))
-    body_timeout: float = field(metadata=_about("10s", kind.duration, "time for a request's body to arrive, then 408"))
+    escalation_secret: str = field(metadata=_about("", str.strip, "key of that signature (HMAC-SHA256)", secret=True))
+    max_body: int = field(
+        metadata=_about("32MB", kind.positive_size, "largest webhook body; larger ones are answered 413")
+    )
+    body_timeout: float = field(
+        metadata=_about("10s", kind.positive_duration, "time for a request's body to arrive, then 408")
+    )
     header_timeout: float = field(
-        metadata=_about("10s", kind.duration, "time for a request's headers to arrive, then 408")
+        metadata=_about("10s", kind.positive_duration, "time for a request's headers to arrive, then 408")
     )
     keep_alive: float = field(
-        metadata=_about("6m", kind.duration, "idle time of a connection; Alertmanager keeps one for 5 minutes")
+        metadata=_about("6m", kind.positive_duration, "idle time of a connection; Alertmanager keeps one for 5 minutes")
     )
     max_connections: int = field(metadata=_about("10000", kind.count, "connections at once; more are answered 503"))
     retention_bodies: float = field(metadata=_about("7d", kind.duration, "how long raw webhook bodies are kept"))
     size_cap: int = field(
-        metadata=_about("2GB", kind.size, "size of the database from which the oldest evidence is dropped")
+        metadata=_about("2GB", kind.positive_size, "size of the database from which the oldest evidence is dropped")
     )
     low_disk: int = field(
         metadata=_about("512MB", kind.size, "free disk space from which a warning is logged and counted")
     )
     kill_file: Path | None = field(
         metadata=_about(
-            "", _optional(Path), "a file that stops every action while it exists; default: beside the database"
+            "", kind.Optional(Path), "a file that stops every action while it exists; default: beside the database"
         )
     )
     concurrency: int = field(metadata=_about("16", kind.count, "incidents that are worked on at once"))
     shutdown_grace: float = field(metadata=_about("30s", kind.duration, "time for what runs to finish after SIGTERM"))
     log_level: str = field(
-        metadata=_about("info", _one_of("debug", "info", "warning", "error"), "least level that is logged")
+        metadata=_about("info", kind.OneOf("debug", "info", "warning", "error"), "least level that is logged")
     )
     log_format: str = field(
-        metadata=_about("auto", _one_of("auto", "json", "console"), "`auto`: readable on a terminal, JSON otherwise")
+        metadata=_about("auto", kind.OneOf("auto", "json", "console"), "`auto`: readable on a terminal, JSON otherwise")
     )
     sources: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -175,9 +187,11 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """Every secret text, for the redaction of logs."""
         listed = (*self.webhook_tokens, *self.webhook_password, *self.metrics_tokens, self.escalation_secret)
-        urls = (self.prometheus_url, self.alertmanager_url, self.escalation_url, self.external_url)
-        users = (url.split("//", 1)[1].rpartition("@")[0] for url in urls if url)
-        return tuple(secret for secret in (*listed, *users) if secret)
+        urls = (self.prometheus_url, self.alertmanager_url, self.external_url)
+        within = [secret for url in urls if url for secret in url_secrets(url)]
+        if self.escalation_url:
+            within += url_secrets(self.escalation_url, path=True)
+        return tuple(secret for secret in (*listed, *within) if secret)
 
 
 SETTINGS: Final[tuple[Field[Any], ...]] = tuple(one for one in fields(Settings) if one.metadata)
@@ -194,8 +208,14 @@ def flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def load(flags: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
-    """Read the settings; `flags` by setting name.
+def load(flags: Mapping[str, str], environment: Mapping[str, str], only: Collection[str] | None = None) -> Settings:
+    """Read the settings.
+
+    Args:
+        flags: by setting name.
+        environment: of the process.
+        only: the settings that the caller needs; the others stay at their defaults, whatever the environment says of
+            them. A command that must work at 3 a.m. isn't stopped by a mistake in what it doesn't use.
 
     Raises:
         SettingsError: names every mistake and where it was made.
@@ -205,15 +225,19 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str]) -> Settings:
     problems: list[str] = []
     warnings: list[str] = []
     for one in SETTINGS:
+        wanted = only is None or one.name in only
         try:
-            text, source = _text(one, flags, environment, warnings)
+            text, source = _text(one, flags, environment, warnings) if wanted else (one.metadata["default"], "default")
             values[one.name] = one.metadata["read"](text)
             sources[one.name] = source
         except ValueError as error:
             problems.append(str(error) if isinstance(error, _Located) else _located(one, flags, environment, error))
-    warnings.extend(_unknown(environment))
+    if only is None:
+        warnings.extend(_unknown(environment))
     if not problems:
         settings = Settings(**values, sources=sources, warnings=tuple(warnings))
+        if only is not None:
+            return settings
         problems = _contradictions(settings)
         if not problems:
             return replace(settings, warnings=(*warnings, *_weak(settings)))
@@ -228,10 +252,9 @@ def _text(
     one: Field[Any], flags: Mapping[str, str], environment: Mapping[str, str], warnings: list[str]
 ) -> tuple[str, str]:
     name, by_file = variable(one.name), f"{variable(one.name)}_FILE"
-    secret = one.metadata["secret"]
     if one.name in flags:
         return flags[one.name], f"flag {flag(one.name)}"
-    if secret and by_file in environment:
+    if one.metadata["by_file"] and by_file in environment:
         if name in environment:
             raise _Located(f"{name} and {by_file} are both set; keep one")
         return _read_secret(Path(environment[by_file]), by_file, warnings), f"file {environment[by_file]} ({by_file})"
@@ -242,6 +265,8 @@ def _text(
 
 def _located(one: Field[Any], flags: Mapping[str, str], environment: Mapping[str, str], error: ValueError) -> str:
     where = flag(one.name) if one.name in flags else variable(one.name)
+    if one.name not in flags and one.metadata["by_file"] and f"{where}_FILE" in environment:
+        where = f"{where}_FILE"
     return f"{where}: {'the value is not usable' if one.metadata['secret'] else error}"
 
 
@@ -267,7 +292,7 @@ def _read_secret(path: Path, name: str, warnings: list[str]) -> str:
 
 def _unknown(environment: Mapping[str, str]) -> list[str]:
     known = {variable(one.name) for one in SETTINGS}
-    known |= {f"{variable(one.name)}_FILE" for one in SETTINGS if one.metadata["secret"]}
+    known |= {f"{variable(one.name)}_FILE" for one in SETTINGS if one.metadata["by_file"]}
     known |= set(CLIENT)
     found = []
     for name in sorted(environment):
@@ -322,7 +347,7 @@ def table() -> str:
     lines = ["| Environment | Flag | Default | Meaning |", "|---|---|---|---|"]
     for one in SETTINGS:
         secret = one.metadata["secret"]
-        name = f"`{variable(one.name)}`" + (f", `{variable(one.name)}_FILE`" if secret else "")
+        name = f"`{variable(one.name)}`" + (f", `{variable(one.name)}_FILE`" if one.metadata["by_file"] else "")
         shown = "" if secret else f"`{flag(one.name)}`"
         default = f"`{one.metadata['default']}`" if one.metadata["default"] else ""
         lines.append(f"| {name} | {shown} | {default} | {one.metadata['help']} |")
@@ -335,10 +360,11 @@ def _shown(one: Field[Any], value: Any) -> str:
         return f"*** ({number} set)" if value else "(none)"
     if value is None or value in ("", ()):
         return "(none)"
-    if one.metadata["read"] is kind.duration:
+    if one.metadata["read"] in {kind.duration, kind.positive_duration}:
         return format_duration(value)
-    if one.metadata["read"] is kind.size:
+    if one.metadata["read"] in {kind.size, kind.positive_size}:
         return size_text(value)
     if isinstance(value, tuple):
         return ",".join(str(item) for item in value)
-    return hide_user(str(value))
+    shown: str = one.metadata["shown"](str(value))
+    return shown

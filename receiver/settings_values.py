@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
 from receiver.core.durations import parse_duration
 
 _SIZE = re.compile(r"([0-9]{1,15})\s*([KMGT]?)(i?)B?", re.ASCII | re.IGNORECASE)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _HIDDEN = "***"
+_SECRET_SEGMENT = 12
+"""Characters from which a segment of an escalation's URL is taken for a credential."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +83,42 @@ def size_text(value: int) -> str:
     return str(value)
 
 
+def positive_size(text: str) -> int:
+    """Read a size that is more than nothing.
+
+    Raises:
+        ValueError: it is no size, or 0.
+    """
+    if (found := size(text)) == 0:
+        raise ValueError(f"{text!r} is nothing; write a size such as 512KB, 32MB or 2GB")
+    return found
+
+
 def duration(text: str) -> float:
     """Read a duration in seconds: `10s`, `5m`, `7d`."""
     return parse_duration(text.strip())
+
+
+def positive_duration(text: str) -> float:
+    """Read a duration that is longer than nothing.
+
+    Raises:
+        ValueError: it is no duration, or 0.
+    """
+    if (found := duration(text)) == 0:
+        raise ValueError(f"{text!r} is no time at all; write a duration such as 10s or 5m")
+    return found
+
+
+def name(text: str) -> str:
+    """Read a name.
+
+    Raises:
+        ValueError: it is empty.
+    """
+    if not (found := text.strip()):
+        raise ValueError("is empty; give a name or leave it out")
+    return found
 
 
 def count(text: str) -> int:
@@ -104,6 +141,15 @@ def words(text: str) -> tuple[str, ...]:
 def lines(text: str) -> tuple[str, ...]:
     """Read a list with one item a line; commas belong to the items."""
     return tuple(stripped for line in text.splitlines() if (stripped := line.strip()))
+
+
+def file(text: str) -> Path:
+    """Read the name of a file.
+
+    Raises:
+        ValueError: it is empty.
+    """
+    return Path(name(text))
 
 
 def paths(text: str) -> tuple[Path, ...]:
@@ -131,7 +177,7 @@ def url(text: str) -> str:
     except ValueError:
         usable = False
     if not usable or any(character.isspace() for character in stripped):
-        raise ValueError(f"{hide_user(text)!r} is no URL such as http://127.0.0.1:9090")
+        raise ValueError(f"{hide_url(text)!r} is no URL such as http://127.0.0.1:9090")
     return stripped
 
 
@@ -157,3 +203,89 @@ def hide_user(text: str) -> str:
         return text
     netloc = f"{_HIDDEN}@{parts.netloc.rpartition('@')[2]}"
     return urlunsplit(SplitResult(parts.scheme, netloc, parts.path, parts.query, parts.fragment))
+
+
+def hide_url(text: str) -> str:
+    """Return a URL with user, password, query and fragment hidden, all of which may be credentials."""
+    shown = hide_user(text)
+    if "://" not in shown:
+        return shown
+    end = min((found for sign in "?#" if (found := shown.find(sign)) >= 0), default=-1)
+    return shown if end < 0 else f"{shown[: end + 1]}{_HIDDEN}"
+
+
+def hide_path(text: str) -> str:
+    """Return of a URL only where it leads to: the paths of webhooks that call people are credentials."""
+    shown = hide_url(text)
+    scheme, found, rest = shown.partition("://")
+    host, slash, path = rest.partition("/")
+    if not found or not slash or not path:
+        return shown
+    return f"{scheme}://{host}/{_HIDDEN}"
+
+
+def url_secrets(text: str, *, path: bool = False) -> list[str]:
+    """Return what of a URL may be a credential: user and password, the values of its query, with `path` its segments.
+
+    Short segments (`api`, `hooks`) are words, which stand in any text.
+    """
+    try:
+        parts = urlsplit(text)
+        password = parts.password
+    except ValueError:
+        return [text]
+    found = [parts.netloc.rpartition("@")[0], password or "", parts.query]
+    found += [value for _, value in parse_qsl(parts.query)]
+    if path:
+        found += [segment for segment in parts.path.split("/") if len(segment) >= _SECRET_SEGMENT]
+    return [secret for secret in found if secret]
+
+
+_METAVARS: Mapping[Callable[[str], Any], str] = {
+    str.strip: "NAME",
+    name: "NAME",
+    words: "NAME,...",
+    lines: "TEXT",
+    address: "HOST:PORT",
+    paths: "FILE,...",
+    file: "FILE",
+    Path: "FILE",
+    sqlite_url: "URL",
+    url: "URL",
+    size: "SIZE",
+    positive_size: "SIZE",
+    duration: "DURATION",
+    positive_duration: "DURATION",
+    count: "NUMBER",
+}
+
+
+def metavar(read: Callable[[str], Any]) -> str:
+    """Return what `--help` calls a value that is read so."""
+    return getattr(read, "metavar", None) or _METAVARS[read]
+
+
+class Optional:
+    """Reads an empty text as nothing."""
+
+    def __init__(self, read: Callable[[str], Any]) -> None:
+        self._read = read
+        self.metavar = metavar(read)
+
+    def __call__(self, text: str) -> Any:
+        """Read a text."""
+        return self._read(text) if text.strip() else None
+
+
+class OneOf:
+    """Reads one of some words, whatever its letter case."""
+
+    def __init__(self, *allowed: str) -> None:
+        self._allowed = allowed
+        self.metavar = "|".join(allowed)
+
+    def __call__(self, text: str) -> str:
+        """Read a text; raises ValueError."""
+        if text.strip().lower() not in self._allowed:
+            raise ValueError(f"{text!r} is none of {', '.join(self._allowed)}")
+        return text.strip().lower()

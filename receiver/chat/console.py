@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from receiver.chat.render import Style, header_line, headline, thread_line
+from receiver.chat.render import Style, header_line, headline, style_of, thread_line
 from receiver.ports import ChatError
 
 REMEMBERED = 1000
@@ -64,9 +63,3 @@ class ConsoleChat:
         encoding = self._stream.encoding or "utf-8"
         self._stream.write(line.encode(encoding, "replace").decode(encoding) + "\n")
         self._stream.flush()
-
-
-def style_of(stream: TextIO) -> Style:
-    """Return what a stream can show."""
-    colour = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    return Style(colour=colour, marks=(stream.encoding or "").lower().replace("-", "") == "utf8")

@@ -1,11 +1,12 @@
-"""Outbox payloads as lines of text for a terminal or a log. Pure."""
+"""Outbox payloads as lines of text for a terminal or a log, and what such a place can show."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from receiver.core.phrases import clean
 
@@ -34,6 +35,12 @@ class Style:
         """Return the mark of a tone, or of a state line."""
         marks = MARKS if self.marks else PLAIN_MARKS
         return marks.get(tone, marks["info"])
+
+
+def style_of(stream: TextIO) -> Style:
+    """Return what a stream can show."""
+    colour = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return Style(colour=colour, marks=(stream.encoding or "").lower().replace("-", "") == "utf8")
 
 
 def thread_line(incident: str, payload: Mapping[str, Any], style: Style) -> str:

@@ -12,11 +12,14 @@ from typing import Any, Self
 import httpx
 
 from receiver.errors import ServiceRefused, ServiceUnreachable, SettingsError
+from receiver.settings import MAX_SECRET_BYTES
 from receiver.settings_values import address, hide_user, url
 
 DEFAULT = "http://127.0.0.1:9797"
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 AGENT = "remediator-cli"
+TOLD = 100
+"""Mistakes of an answer that are told."""
 
 
 def service_url(environment: Mapping[str, str]) -> str:
@@ -25,16 +28,18 @@ def service_url(environment: Mapping[str, str]) -> str:
     Raises:
         SettingsError: the value is no URL.
     """
+    name = "REMEDIATOR_URL"
     try:
-        if given := environment.get("REMEDIATOR_URL"):
+        if given := environment.get(name):
             return url(given)
-        if listen := environment.get("REMEDIATOR_LISTEN"):
+        name = "REMEDIATOR_LISTEN"
+        if listen := environment.get(name):
             found = address(listen)
             everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - compared with, not bound
             host = everywhere.get(found.host)
             return f"http://{host}:{found.port}" if host else f"http://{found}"
     except ValueError as error:
-        raise SettingsError([f"REMEDIATOR_URL: {error}"]) from None
+        raise SettingsError([f"{name}: {error}"]) from None
     return DEFAULT
 
 
@@ -42,14 +47,24 @@ def token(environment: Mapping[str, str]) -> str | None:
     """Return the person's token, None when there is none.
 
     Raises:
-        SettingsError: its file can't be read.
+        SettingsError: it is set twice, or its file can't be read.
     """
-    if file := environment.get("REMEDIATOR_TOKEN_FILE"):
-        try:
-            return Path(file).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError([f"REMEDIATOR_TOKEN_FILE: {file} cannot be read: {error}"]) from None
-    return environment.get("REMEDIATOR_TOKEN") or None
+    given = environment.get("REMEDIATOR_TOKEN") or None
+    file = environment.get("REMEDIATOR_TOKEN_FILE")
+    if not file:
+        return given
+    if given is not None:
+        raise SettingsError(["REMEDIATOR_TOKEN and REMEDIATOR_TOKEN_FILE are both set; keep one"])
+    try:
+        with Path(file).open("rb") as opened:
+            found = opened.read(MAX_SECRET_BYTES).decode("utf-8").strip()
+    except OSError as error:
+        raise SettingsError([f"REMEDIATOR_TOKEN_FILE: {file} cannot be read: {error.strerror or error}"]) from None
+    except UnicodeDecodeError:
+        raise SettingsError([f"REMEDIATOR_TOKEN_FILE: {file} is not UTF-8 text"]) from None
+    if not found:
+        raise SettingsError([f"REMEDIATOR_TOKEN_FILE: {file} is empty"])
+    return found
 
 
 class Client:
@@ -115,10 +130,14 @@ def _told(answer: httpx.Response) -> str:
     if not isinstance(problem, dict) or not isinstance(problem.get("detail"), str):
         return f"HTTP {answer.status_code} {answer.reason_phrase}"
     lines = [problem["detail"]]
-    for error in problem.get("errors", ())[:20]:
-        if isinstance(error, dict) and error.get("message"):
-            where = f"{error['where']}: " if error.get("where") else ""
+    errors = [error for error in problem.get("errors", ()) if isinstance(error, dict) and error.get("message")]
+    for error in errors[:TOLD]:
+        where = f"{error['where']}: " if error.get("where") else ""
+        # A single mistake stands in the detail already.
+        if error["message"].rstrip(".") not in problem["detail"]:
             lines.append(f"  {where}{error['message']}")
+    if len(errors) > TOLD:
+        lines.append(f"  and {len(errors) - TOLD} more")
     if answer.status_code == httpx.codes.UNAUTHORIZED:
         lines.append("  Set REMEDIATOR_TOKEN or REMEDIATOR_TOKEN_FILE; `remediator token NAME` makes one.")
     return "\n".join(lines)

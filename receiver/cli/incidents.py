@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from receiver.cli.printing import Printer
@@ -12,16 +13,15 @@ from receiver.cli.reading import PAGE, Source, source
 from receiver.cli.values import settings_of
 from receiver.errors import SettingsError
 
+LISTED = 50
+"""Entries that a list has unless another number is asked for."""
+
 
 def incidents(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    if arguments.what == "show" and not arguments.id:
-        raise SettingsError(["incidents show needs the ID of an incident"])
-    if arguments.what == "list" and arguments.id:
-        raise SettingsError(["incidents list takes no ID; for one incident: incidents show ID"])
-    if arguments.limit < 1:
-        raise SettingsError(["--limit must be at least 1"])
-    with source(settings_of(arguments), offline=arguments.offline) as (found, told):
+    if (mistake := _mistake(arguments)) is not None:
+        raise SettingsError([mistake])
+    with source(settings_of(arguments, ("database",)), offline=arguments.offline) as (found, told):
         for line in (told or "").splitlines():
             sys.stderr.write(f"remediator: {line}\n")
         if arguments.unmatched or arguments.quarantine:
@@ -35,6 +35,27 @@ def incidents(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _mistake(arguments: argparse.Namespace) -> str | None:
+    """Say what can't be meant; nothing that was asked for is left out silently."""
+    what, others = arguments.what, arguments.unmatched or arguments.quarantine
+    if what not in {"list", "show", "export"}:
+        return f"incidents: {what!r} is none of list, show, export; for one incident: incidents show ID"
+    if what == "show" and not arguments.id:
+        return "incidents show needs the ID of an incident"
+    if what == "list" and arguments.id:
+        return "incidents list takes no ID; for one incident: incidents show ID"
+    if arguments.limit is not None and arguments.limit < 1:
+        return "--limit must be at least 1"
+    if arguments.limit is not None and what != "list":
+        return f"--limit is for lists; incidents {what} prints everything"
+    filters = [name for name in ("open", "state", "severity", "target") if getattr(arguments, name)]
+    if filters and (arguments.id or others):
+        return f"--{filters[0]} chooses among incidents; it doesn't go with {'an ID' if arguments.id else 'alerts'}"
+    if others and (what != "list" or (arguments.unmatched and arguments.quarantine)):
+        return "--unmatched and --quarantine are lists of their own: give one of them, without show or export"
+    return None
+
+
 def _wanted(arguments: argparse.Namespace) -> dict[str, str | None]:
     return {
         "open": "true" if arguments.open else None,
@@ -44,20 +65,24 @@ def _wanted(arguments: argparse.Namespace) -> dict[str, str | None]:
     }
 
 
-def _pages(found: Source, arguments: argparse.Namespace, limit: int) -> list[dict[str, Any]]:
+def _pages(read: Callable[[int, str | None], dict[str, Any]], limit: int) -> list[dict[str, Any]]:
+    """Return up to `limit` entries of a list, page by page, and say on standard error when there are more."""
     items: list[dict[str, Any]] = []
     after: str | None = None
-    while len(items) < limit:
-        page = found.incidents(limit=min(PAGE, limit - len(items)), after=after, **_wanted(arguments))
+    while True:
+        page = read(min(PAGE, limit - len(items)), after)
         items.extend(page["items"])
         after = page["next"]
         if after is None:
-            break
-    return items
+            return items
+        if len(items) >= limit:
+            sys.stderr.write(f"remediator: there are more than {limit}; ask for more with --limit\n")
+            return items
 
 
 def _list(found: Source, arguments: argparse.Namespace) -> None:
-    items = _pages(found, arguments, arguments.limit)
+    wanted = _wanted(arguments)
+    items = _pages(lambda limit, after: found.incidents(limit=limit, after=after, **wanted), arguments.limit or LISTED)
     if arguments.json:
         print(json.dumps(items, indent=2, ensure_ascii=False))
     else:
@@ -91,8 +116,7 @@ def _export(found: Source, arguments: argparse.Namespace) -> None:
 
 
 def _others(found: Source, arguments: argparse.Namespace) -> None:
-    limit = min(arguments.limit, 1000)
-    items = (found.unmatched(limit) if arguments.unmatched else found.quarantine(limit))["items"]
+    items = _pages(found.unmatched if arguments.unmatched else found.quarantine, arguments.limit or LISTED)
     printer = Printer()
     if arguments.json:
         print(json.dumps(items, indent=2, ensure_ascii=False))

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection
 from importlib import import_module
 from typing import Any
 
+from receiver.core.incident import Phase
+from receiver.core.severity import Severity
 from receiver.settings import SETTINGS, flag, variable
 
 _CLIENT = "Asks the service at REMEDIATOR_URL (or where REMEDIATOR_LISTEN says) with REMEDIATOR_TOKEN or _TOKEN_FILE."
@@ -21,17 +23,27 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="remediator",
         description="Receives Alertmanager's webhooks, repairs, verifies, and tells the story.",
+        usage="remediator COMMAND ...",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=16),
         allow_abbrev=False,
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="remediator", required=True)
     _service(commands)
     _incidents(commands)
     _verbs(commands)
     _kill(commands)
     _small(commands)
     return parser
+
+
+class _Version(argparse.Action):
+    """Prints the version and ends, as `remediator version` does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: Any) -> None:
+        """Print and exit."""
+        parser.exit(_later("service", "version")(namespace))
 
 
 def _later(module: str, function: str) -> Run:
@@ -61,7 +73,7 @@ def _settings(parser: argparse.ArgumentParser, names: Collection[str] | None = N
         parser.add_argument(
             flag(one.name),
             dest=f"setting_{one.name}",
-            metavar=one.name.split("_")[-1].upper(),
+            metavar=one.metadata["metavar"],
             action="append" if one.name in {"playbooks", "external_labels"} else "store",
             help=f"{one.metadata['help'].replace('%', '%%')}{default}; {variable(one.name)}",
         )
@@ -72,7 +84,12 @@ def _service(commands: Any) -> None:
     _settings(serve)
     check = _command(commands, "check", "say what is wrong with policy files", _later("service", "check"))
     check.add_argument("files", nargs="*", metavar="FILE", help="later ones overlay earlier ones; default as for serve")
-    check.add_argument("--format", choices=("text", "json", "github"), default="text")
+    check.add_argument(
+        "--format",
+        choices=("text", "json", "github"),
+        default="text",
+        help="text: file:line:col: message; json: a list; github: workflow annotations (default text)",
+    )
     _settings(check, ("playbooks", "people", "escalation_url"))
     config = _command(commands, "config", "print the effective settings without secrets", _later("service", "config"))
     config.add_argument("--json", action="store_true", help="print JSON")
@@ -83,10 +100,11 @@ def _service(commands: Any) -> None:
         "simulate",
         "say what would be done about a webhook; changes nothing",
         _later("simulating", "simulate"),
+        f"{_CLIENT} With --playbooks, or when nobody answers, only what these files match is told.",
     )
     simulate.add_argument("payload", metavar="PAYLOAD.json", help="a webhook's body, `-` for standard input")
     simulate.add_argument("--json", action="store_true", help="print JSON")
-    _settings(simulate, ("playbooks", "mode"))
+    _settings(simulate, ("playbooks",))
 
 
 def _incidents(commands: Any) -> None:
@@ -97,34 +115,44 @@ def _incidents(commands: Any) -> None:
         _later("incidents", "incidents"),
         f"{_CLIENT} When nobody answers there, the database is read directly.",
     )
-    parser.add_argument("what", nargs="?", choices=("list", "show", "export"), default="list")
+    parser.add_argument("what", nargs="?", metavar="list|show|export", default="list", help="default list")
     parser.add_argument("id", nargs="?", metavar="ID", help="of the incident, for show and export")
     parser.add_argument("--unmatched", action="store_true", help="list alerts that no playbook took, with the reason")
     parser.add_argument("--quarantine", action="store_true", help="list alerts that could not be read")
     parser.add_argument("--open", action="store_true", help="only open ones")
-    for name in ("state", "severity", "target"):
-        parser.add_argument(f"--{name}", help=f"only those of this {name}")
-    parser.add_argument("--limit", type=int, default=50, help="at most so many (default 50)")
+    parser.add_argument(
+        "--state", metavar="STATE", choices=[one.value for one in Phase], help=f"only those in it: {_states()}"
+    )
+    parser.add_argument(
+        "--severity", metavar="P1|P2|P3|P4", choices=[one.value for one in Severity], help="only those of this severity"
+    )
+    parser.add_argument("--target", metavar="SERVICE", help="only those of this service")
+    parser.add_argument("--limit", metavar="NUMBER", type=int, help="list at most so many (default 50)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--offline", action="store_true", help="read the database without asking the service")
     _settings(parser, ("database",))
 
 
+def _states() -> str:
+    return ", ".join(one.value for one in Phase)
+
+
 def _verbs(commands: Any) -> None:
-    told = {
+    verbs = {
         "approve": "approve what an incident asks for",
         "deny": "deny what an incident asks for",
         "ack": "say that you have seen an incident",
         "takeover": "stop automation for an incident: it is yours",
         "close": "end an incident by hand",
     }
-    for name, text in told.items():
+    for name, text in verbs.items():
         parser = _command(commands, name, text, _later("verbs", "verb"), _CLIENT)
         parser.set_defaults(verb=name)
         parser.add_argument("id", metavar="ID", help="of the incident")
         needed = name in {"deny", "close"}
         if name != "ack":
-            parser.add_argument("--reason", required=needed, default="", help="why; stands in the timeline")
+            told = "why; stands in the timeline" + ("; some steps ask for one" if name == "approve" else "")
+            parser.add_argument("--reason", required=needed, default="", help=told)
     note = _command(commands, "note", "add a remark to an incident's timeline", _later("verbs", "note"), _CLIENT)
     note.add_argument("id", metavar="ID", help="of the incident")
     note.add_argument("text", metavar="TEXT", nargs="+", help="the remark")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
+from receiver.chat.render import BOLD, DIM, SEVERITY_COLOURS, TONE_COLOURS, style_of
 from receiver.core.phrases import clean
 
-RESET = "\x1b[0m"
-BOLD = "\x1b[1m"
-DIM = "\x1b[2m"
-TONES = {"good": "\x1b[32m", "bad": "\x1b[31m", "warn": "\x1b[33m"}
-SEVERITIES = {"P1": "\x1b[1;31m", "P2": "\x1b[31m", "P3": "\x1b[33m", "P4": "\x1b[36m"}
-MARKS = {"good": "✔", "bad": "✖", "warn": "▲", "info": "·"}
+WIDEST = 100
+"""Characters of a cell, unless it is a row's last."""
 
 
 class Printer:
@@ -21,9 +19,7 @@ class Printer:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream if stream is not None else sys.stdout
-        self._colour = self._stream.isatty()
-        encoding = (self._stream.encoding or "ascii").lower().replace("-", "")
-        self._marks = MARKS if encoding == "utf8" else {"good": "+", "bad": "x", "warn": "!", "info": "-"}
+        self._style = style_of(self._stream)
 
     def line(self, text: str = "") -> None:
         """Write a line; what the stream's encoding lacks is replaced."""
@@ -32,18 +28,19 @@ class Printer:
 
     def paint(self, colour: str, text: str) -> str:
         """Return the text in a colour, where there are colours."""
-        return f"{colour}{text}{RESET}" if self._colour and colour else text
+        return self._style.paint(colour, text)
 
     def mark(self, tone: str) -> str:
         """Return the coloured mark of a tone."""
-        return self.paint(TONES.get(tone, ""), self._marks.get(tone, self._marks["info"]))
+        return self.paint(TONE_COLOURS.get(tone, ""), self._style.mark(tone))
 
     def table(self, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Write columns; the last one takes what it needs."""
-        cells = [[clean(cell, 300) for cell in row] for row in rows]
-        widths = [max(len(row[column]) for row in (heads, *cells)) for column in range(len(heads) - 1)]
+        cells = [[*(clean(cell, WIDEST) for cell in row[:-1]), clean(row[-1], 300)] for row in rows]
+        widths = [max(width_of(row[column]) for row in (heads, *cells)) for column in range(len(heads) - 1)]
         for number, row in enumerate((heads, *cells)):
-            text = "  ".join([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]])
+            padded = [cell + " " * (width - width_of(cell)) for cell, width in zip(row, widths, strict=False)]
+            text = "  ".join([*padded, row[-1]]).rstrip()
             self.line(self.paint(BOLD, text) if number == 0 else text)
 
     def incidents(self, items: Sequence[Mapping[str, Any]]) -> None:
@@ -60,10 +57,10 @@ class Printer:
             self.line("no unmatched alerts")
             return
         rows = [
-            (short(one["seen_at"]), one["status"], str(one["repeats"]), one["name"], labels(one), one["reason"] or "")
+            (short(one["seen_at"]), one["status"], str(one["repeats"]), one["name"], one["reason"] or "", labels(one))
             for one in items
         ]
-        self.table(("SEEN", "STATUS", "REPEATS", "ALERT", "LABELS", "REASON"), rows)
+        self.table(("SEEN", "STATUS", "REPEATS", "ALERT", "REASON", "LABELS"), rows)
 
     def quarantine(self, items: Sequence[Mapping[str, Any]]) -> None:
         """Write a list of alerts that could not be read."""
@@ -76,13 +73,13 @@ class Printer:
     def incident(self, incident: Mapping[str, Any], timeline: Sequence[Mapping[str, Any]]) -> None:
         """Write an incident with its timeline."""
         severity = incident["severity"]
-        self.line(f"{self.paint(BOLD, incident['id'])}  {self.paint(SEVERITIES.get(severity, ''), incident['title'])}")
+        title = self.paint(SEVERITY_COLOURS.get(severity, ""), clean(incident["title"]))
+        self.line(f"{self.paint(BOLD, incident['id'])}  {title}")
         self.line(f"playbook {incident['playbook']}, mode {incident['mode']}, opened {short(incident['opened_at'])}")
         if incident["ended_at"] is not None:
             self.line(f"{incident['state']} {short(incident['ended_at'])}")
         if (approval := incident["approval"]) is not None and approval["state"] == "pending":
-            self.line(f"waits for {approval['needed']} approval(s): {clean(approval['summary'])}")
-            self.line(f"  remediator approve {incident['id']}   or   remediator deny {incident['id']} --reason ...")
+            self._waits(incident["id"], approval)
         self.line()
         self.timeline(timeline)
         self.line()
@@ -91,17 +88,34 @@ class Printer:
         if (more := incident["alert_count"] - len(incident["alerts"])) > 0:
             self.line(f"  and {more} more")
 
+    def _waits(self, incident: str, approval: Mapping[str, Any]) -> None:
+        """Write what people are asked, and how they answer."""
+        yes = sum(1 for vote in approval["votes"] if vote["approve"])
+        self.line(f"asks for step {approval['step']}: {clean(approval['summary'])}")
+        self.line(f"{yes} of {approval['needed']} approvals; open until {short(approval['expires_at'])}")
+        reason = ' --reason "..."' if approval["reason_required"] else ""
+        self.line(f"  remediator approve {incident}{reason}")
+        self.line(f'  remediator deny {incident} --reason "..."')
+
     def timeline(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """Write a timeline."""
         for entry in entries:
             tone = entry.get("tone", "info")
-            text = self.paint(TONES.get(tone, ""), clean(entry["text"]))
+            text = self.paint(TONE_COLOURS.get(tone, ""), clean(entry["text"]))
             self.line(f"{self.paint(DIM, short(entry['at']))}  {self.mark(tone)} {text}")
 
 
 def short(at: str) -> str:
     """Return an ISO time without its fraction."""
     return f"{at[:19].replace('T', ' ')}Z"
+
+
+def width_of(text: str) -> int:
+    """Return the columns that a text takes on a terminal: wide characters take two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(one) in {"W", "F"} for one in text)
+    return len(text) + wide - sum(unicodedata.combining(one) != 0 for one in text)
 
 
 def labels(alert: Mapping[str, Any]) -> str:

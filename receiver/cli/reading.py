@@ -32,11 +32,11 @@ class Source(Protocol):
         """Return an incident's whole timeline."""
         ...
 
-    def unmatched(self, limit: int) -> dict[str, Any]:
+    def unmatched(self, limit: int, after: str | None = None) -> dict[str, Any]:
         """Return alerts that no playbook took."""
         ...
 
-    def quarantine(self, limit: int) -> dict[str, Any]:
+    def quarantine(self, limit: int, after: str | None = None) -> dict[str, Any]:
         """Return alerts that could not be read."""
         ...
 
@@ -66,13 +66,13 @@ class Service:
             if after is None:
                 return found
 
-    def unmatched(self, limit: int) -> dict[str, Any]:
+    def unmatched(self, limit: int, after: str | None = None) -> dict[str, Any]:
         """Return alerts that no playbook took."""
-        return _object(self._client.get("/api/v1/unmatched", limit=limit))
+        return _object(self._client.get("/api/v1/unmatched", limit=limit, after=after))
 
-    def quarantine(self, limit: int) -> dict[str, Any]:
+    def quarantine(self, limit: int, after: str | None = None) -> dict[str, Any]:
         """Return alerts that could not be read."""
-        return _object(self._client.get("/api/v1/quarantine", limit=limit))
+        return _object(self._client.get("/api/v1/quarantine", limit=limit, after=after))
 
 
 class Database:
@@ -132,18 +132,18 @@ class Database:
             events.extend(page)
         return [_as_json(EntryModel.of(one)) for one in entries(events)]
 
-    def unmatched(self, limit: int) -> dict[str, Any]:
+    def unmatched(self, limit: int, after: str | None = None) -> dict[str, Any]:
         """Return alerts that no playbook took."""
         from receiver.web.models import AlertModel, PageModel
 
-        page = self._run(self._store.unmatched(limit))
+        page = self._run(self._store.unmatched(limit, after))
         return _as_json(PageModel[AlertModel](items=[AlertModel.of(row) for row in page.items], next=page.next))
 
-    def quarantine(self, limit: int) -> dict[str, Any]:
+    def quarantine(self, limit: int, after: str | None = None) -> dict[str, Any]:
         """Return alerts that could not be read."""
         from receiver.web.models import PageModel, QuarantinedModel
 
-        page = self._run(self._store.quarantined(limit))
+        page = self._run(self._store.quarantined(limit, after))
         items = [QuarantinedModel.of(one) for one in page.items]
         return _as_json(PageModel[QuarantinedModel](items=items, next=page.next))
 

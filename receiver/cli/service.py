@@ -15,6 +15,9 @@ from receiver.settings import Settings, effective, table
 if TYPE_CHECKING:
     from receiver.playbooks import Problem
 
+CHECKED = ("playbooks", "people", "escalation_url")
+"""Settings that `check` looks at."""
+
 
 def serve(arguments: argparse.Namespace) -> int:
     """Run the service."""
@@ -48,7 +51,7 @@ def check(arguments: argparse.Namespace) -> int:
     from receiver.playbooks import check_files, errors_of, format_problems
     from remediations.registry import load_actions
 
-    settings = settings_of(arguments)
+    settings = settings_of(arguments, CHECKED)
     files = [Path(file) for file in arguments.files] or list(settings.playbooks)
     actions = load_actions()
     for broken in actions.broken:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Collection
 
 from receiver.settings import SETTINGS, Settings, load
 
 
-def settings_of(arguments: argparse.Namespace) -> Settings:
-    """Return the settings that flags and environment give.
+def settings_of(arguments: argparse.Namespace, only: Collection[str] | None = None) -> Settings:
+    """Return the settings that flags and environment give; with `only`, mistakes in other ones don't matter.
 
     Raises:
         SettingsError: names every mistake.
@@ -19,4 +20,4 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         value = getattr(arguments, f"setting_{one.name}", None)
         if value is not None:
             flags[one.name] = ",".join(value) if isinstance(value, list) else value
-    return load(flags, os.environ)
+    return load(flags, os.environ, only)

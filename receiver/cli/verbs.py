@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import re
 import sys
 from pathlib import Path
 from urllib.parse import quote
 
 from receiver.cli.client import Client
+from receiver.cli.printing import short
 from receiver.cli.values import settings_of
 from receiver.errors import RemediatorError, ServiceRefused, ServiceUnreachable, SettingsError
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+"""An id that people.yaml takes."""
 
 
 def verb(arguments: argparse.Namespace) -> int:
@@ -43,42 +48,52 @@ def kill(arguments: argparse.Namespace) -> int:
     """Turn the kill switch."""
     if arguments.offline:
         return _kill_offline(arguments)
+    if arguments.setting_database or arguments.setting_kill_file:
+        raise SettingsError(["--database and --kill-file say where the kill file is; they go with --offline"])
     with Client() as client:
         try:
             if arguments.switch is None:
-                _print_state(client)
+                _print_state(client, arguments.playbook)
                 return 0
             wanted: dict[str, bool | str] = {"on": arguments.switch == "on"}
             if arguments.playbook:
                 wanted["playbook"] = arguments.playbook
             print(client.post("/api/v1/kill", wanted)["text"])
         except (ServiceUnreachable, ServiceRefused) as error:
-            if arguments.switch == "on":
+            if arguments.switch == "on" and not arguments.playbook:
                 sys.stderr.write("remediator: it may still act; to stop it by a file: remediator kill on --offline\n")
             raise error from None
     return 0
 
 
-def _print_state(client: Client) -> None:
+def _print_state(client: Client, playbook: str | None) -> None:
     state = client.get("/api/v1/kill")
+    last = f"last turned by {state['by']} at {short(state['at'])}" if state["at"] else ""
+    stopped = [one for one in state["playbooks"] if playbook in {None, one}]
     if state["file"]:
         print(f"on: the file {state['file']} stops everything")
     elif state["everything"]:
-        print(f"on: everything, by {state['by']} at {state['at']}")
-    elif state["playbooks"]:
-        print(f"on for {', '.join(state['playbooks'])}, by {state['by']} at {state['at']}")
+        print(f"on: everything is stopped; {last}")
+    elif stopped:
+        print(f"on for {', '.join(stopped)}; {last}")
     else:
-        print("off")
+        print("off" + (f" for {playbook}" if playbook else "") + (f"; {last}" if last else ""))
 
 
 def _kill_offline(arguments: argparse.Namespace) -> int:
     """Write or remove the file that is looked for before each change."""
     if arguments.playbook:
         raise SettingsError(["--offline stops everything; --playbook needs the running service"])
-    file = settings_of(arguments).kill_path.absolute()
+    settings = settings_of(arguments, ("database", "kill_file"))
+    file = settings.kill_path.absolute()
     try:
         if arguments.switch == "on":
             _write(file)
+            if settings.kill_file is None and not settings.database_file.exists():
+                told = f"{settings.database_file.absolute()} doesn't exist: no service runs with that database"
+                sys.stderr.write(
+                    f"remediator: warning: {told}; is it --database or REMEDIATOR_DATABASE that is missing?\n"
+                )
             print(f"everything is stopped while {file} exists; `remediator kill off --offline` removes it")
         elif arguments.switch == "off":
             file.unlink(missing_ok=True)
@@ -102,12 +117,16 @@ def token(arguments: argparse.Namespace) -> int:
     """Make a token; it is shown once and kept nowhere."""
     from receiver.people import make_token
 
+    if arguments.name is not None and not _ID.fullmatch(arguments.name):
+        raise SettingsError(
+            [f"{arguments.name!r} is no id: letters, digits, . _ - only, the first a letter or digit, 63 at most"]
+        )
     made, hashed = make_token()
     if arguments.json:
         print(json.dumps({"token": made, "hash": hashed}))
         return 0
     name = arguments.name or "NAME"
-    print(f"token, for the person alone (it is kept nowhere):\n\n  {made}\n")
+    print(f"token, for the person alone, in REMEDIATOR_TOKEN or a file (it is kept nowhere):\n\n  {made}\n")
     print(f"entry for people.yaml, below `people:`\n\n  - id: {name}\n    name: {name}\n    roles: [{arguments.role}]")
     print(f'    tokens: ["{hashed}"]\n')
     print("then: remediator reload")

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Final, TypeVar
 
 import pydantic
+from pydantic_core import ErrorDetails
 from starlette.requests import Request
 
 from receiver.web.body import declared_length, read_body
@@ -105,8 +106,27 @@ async def read_model(request: Request, model: type[M], timeout: float) -> M:
         return model.model_validate_json(body or b"{}")
     except pydantic.ValidationError as error:
         errors = [
-            {"where": "$" + "".join(f".{part}" for part in one["loc"]), "message": one["msg"]}
-            for one in error.errors(include_url=False, include_input=False, include_context=False)
+            {"where": "$" + "".join(f".{part}" for part in one["loc"]), "message": _words(one, model)}
+            for one in error.errors(include_url=False, include_input=False)
         ]
         first = errors[0]
         raise Problem(422, f"{first['where']}: {first['message']}.", errors=errors[:20]) from None
+
+
+def _words(error: ErrorDetails, model: type[pydantic.BaseModel]) -> str:
+    """Say what is wrong with a field, without its value."""
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "extra_forbidden":
+            near = difflib.get_close_matches(str(error["loc"][-1])[:100], model.model_fields, n=1)
+            return f"unknown field; {f'did you mean {near[0]}?' if near else _listed(model.model_fields)}"
+        case "missing":
+            return "is missing"
+        case "string_too_short":
+            return "must not be empty"
+        case "string_too_long":
+            return f"is longer than {context['max_length']} characters"
+        case "json_invalid":
+            return f"the body is not JSON: {context['error']}"
+        case _:
+            return error["msg"]

@@ -108,7 +108,7 @@ async def test_the_kill_switch_is_turned(tmp_path: Path, command: Command) -> No
     async with running(tmp_path) as one:
         assert (await command("kill", one=one))[1] == "off\n"
         assert (await command("kill", "on", one=one))[0] == 0
-        assert "everything, by local" in (await command("kill", one=one))[1]
+        assert "on: everything is stopped; last turned by local" in (await command("kill", one=one))[1]
         assert (await command("kill", "off", one=one))[0] == 0
         assert (await command("kill", "on", "--playbook", "service-down", one=one))[0] == 0
         assert "service-down" in (await command("kill", one=one))[1]

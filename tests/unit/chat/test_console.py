@@ -7,8 +7,8 @@ from typing import Any, TextIO
 
 import pytest
 
-from receiver.chat.console import ConsoleChat, style_of
-from receiver.chat.render import Style, header_line, thread_line
+from receiver.chat.console import ConsoleChat
+from receiver.chat.render import Style, header_line, style_of, thread_line
 from receiver.ports import ChatError
 
 pytestmark = pytest.mark.anyio

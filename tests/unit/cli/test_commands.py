@@ -48,7 +48,8 @@ def test_every_command_explains_itself(command: str, capsys: Captured) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["nothing"], ["ack"], ["deny", "i-1"], ["close", "i-1"], ["kill", "maybe"], ["serve", "--webhook-tokens", "x"],
+    [[], ["nothing"], ["ack"], ["incidents", "--state", "foo"], ["incidents", "--severity", "P9"],
+     ["deny", "i-1"], ["close", "i-1"], ["kill", "maybe"], ["serve", "--webhook-tokens", "x"],
      ["simulate"], ["serve", "--mod", "act"]],
 )  # fmt: skip
 def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: Captured) -> None:
@@ -61,7 +62,10 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: Captured) -> N
 @pytest.mark.parametrize(
     "arguments",
     [["config", "--mode", "kill"], ["incidents", "show"], ["incidents", "list", "i-1"], ["incidents", "--limit", "0"],
-     ["kill", "on", "--offline", "--playbook", "x"]],
+     ["kill", "on", "--offline", "--playbook", "x"], ["kill", "on", "--kill-file", "x"], ["incidents", "i-1"],
+     ["incidents", "show", "i-1", "--open"], ["incidents", "export", "--limit", "3"],
+     ["incidents", "--unmatched", "--target", "x"], ["incidents", "--unmatched", "--quarantine"],
+     ["incidents", "show", "i-1", "--unmatched"], ["token", "a b: c"]],
 )  # fmt: skip
 def test_wrong_values_are_exit_code_2_and_said_in_words(arguments: list[str], capsys: Captured) -> None:
     assert main(arguments) == 2
@@ -145,6 +149,71 @@ def test_the_kill_file_is_written_and_removed_without_the_service(tmp_path: Path
     assert main(["kill", "off", "--offline", *where]) == 0
 
 
+def test_the_offline_kill_switch_works_whatever_is_wrong_with_other_settings(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REMEDIATOR_MAX_BODY", "much")
+    monkeypatch.setenv("REMEDIATOR_WEBHOOK_TOKENS_FILE", "/of/the/service/alone")
+    monkeypatch.setenv("REMEDIATOR_WEBHOOK_USER", "without a password")
+    assert main(["kill", "on", "--offline", "--database", f"sqlite:///{tmp_path}/r.db"]) == 0
+    assert (tmp_path / "r.db.kill").exists()
+
+
+def test_a_kill_file_beside_no_database_is_warned_about(tmp_path: Path, capsys: Captured) -> None:
+    where = ["--database", f"sqlite:///{tmp_path}/r.db"]
+    assert main(["kill", "on", "--offline", *where]) == 0
+    assert f"{tmp_path}/r.db doesn't exist: no service runs with that database" in capsys.readouterr().err
+    (tmp_path / "r.db").touch()
+    assert main(["kill", "on", "--offline", *where]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["kill", "on", "--offline", "--kill-file", str(tmp_path / "stop")]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_check_needs_neither_the_secret_of_the_escalation_nor_other_settings(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REMEDIATOR_ESCALATION_URL", "http://pager.example/")
+    monkeypatch.setenv("REMEDIATOR_MAX_BODY", "much")
+    assert main(["check", str(ROOT / "playbooks.yaml")]) == 0
+    assert "way to reach a person" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("REMEDIATOR_URL", "nowhere", "REMEDIATOR_URL: 'nowhere' is no URL"),
+        ("REMEDIATOR_LISTEN", "nowhere", "REMEDIATOR_LISTEN: 'nowhere' is no address"),
+    ],
+)
+def test_an_address_that_is_none_is_told_by_the_name_of_its_variable(
+    name: str, value: str, words: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REMEDIATOR_URL")
+    monkeypatch.setenv(name, value)
+    assert main(["ack", "i-1"]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "cannot be read: No such file"), (b" \n", "is empty"), (b"\xff", "is not UTF-8"), (b"rmd_x", "both set")],
+)
+def test_a_token_file_that_is_no_good_is_said_without_its_content(
+    content: bytes | None, words: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    if words == "both set":
+        monkeypatch.setenv("REMEDIATOR_TOKEN", "rmd_other")
+    monkeypatch.setenv("REMEDIATOR_TOKEN_FILE", str(file))
+    assert main(["ack", "i-1"]) == 2
+    told = capsys.readouterr().err
+    assert words in told
+    assert "rmd_" not in told
+
+
 def test_a_kill_file_that_cannot_be_written_is_an_error(tmp_path: Path, capsys: Captured) -> None:
     assert main(["kill", "on", "--offline", "--kill-file", str(tmp_path / "no" / "where")]) == 1
     assert "No such file" in capsys.readouterr().err
@@ -179,4 +248,8 @@ def test_serve_with_wrong_settings_starts_nothing(capsys: Captured) -> None:
 
 def test_the_version_is_printed(capsys: Captured) -> None:
     assert main(["version"]) == 0
-    assert capsys.readouterr().out.startswith("remediator ")
+    told = capsys.readouterr().out
+    assert told.startswith("remediator ")
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert (caught.value.code, capsys.readouterr().out) == (0, told)

@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 
 from receiver.errors import SettingsError
 from receiver.settings import SETTINGS, effective, flag, load, table, variable
-from receiver.settings_values import address, hide_user, is_loopback, size, size_text, url, words
+from receiver.settings_values import (
+    address,
+    hide_path,
+    hide_url,
+    hide_user,
+    is_loopback,
+    size,
+    size_text,
+    url,
+    url_secrets,
+    words,
+)
 from tests.unit.house.sources import ROOT
 
 A_TOKEN = "a-token-of-24-characters"
@@ -158,6 +169,66 @@ def test_no_secret_is_ever_printed() -> None:
     assert all(secret in one for one in settings.secrets)
 
 
+@pytest.mark.parametrize("name", ["prometheus_url", "alertmanager_url", "escalation_url"])
+def test_an_url_that_may_hold_a_credential_comes_from_a_file_too(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text("http://me:some-password@127.0.0.1:9090\n")
+    file.chmod(0o600)
+    environment = {f"{variable(name)}_FILE": str(file), "REMEDIATOR_ESCALATION_SECRET": A_TOKEN}
+    settings = load({}, environment)
+    assert getattr(settings, name) == "http://me:some-password@127.0.0.1:9090"
+    assert settings.warnings == ()
+    assert shown(name, {}, environment) == ("http://***@127.0.0.1:9090", f"file {file} ({variable(name)}_FILE)")
+    file.write_text("nowhere")
+    with pytest.raises(SettingsError, match=f"^{variable(name)}_FILE: 'nowhere' is no URL"):
+        load({}, environment)
+
+
+def test_where_an_escalation_goes_is_shown_without_what_lets_others_post_there() -> None:
+    parts = ("T0123/B0456", "a-secret-segment-of-24-c", "a-query-token")
+    environment = {
+        "REMEDIATOR_ESCALATION_URL": f"https://hooks.example/services/{parts[0]}/{parts[1]}?key={parts[2]}",
+        "REMEDIATOR_ESCALATION_SECRET": A_TOKEN,
+        "REMEDIATOR_PROMETHEUS_URL": f"http://127.0.0.1:9090/prom?key={parts[2]}",
+    }
+    settings = load({}, environment)
+    assert shown("escalation_url", {}, environment)[0] == "https://hooks.example/***"
+    assert shown("prometheus_url", {}, environment)[0] == "http://127.0.0.1:9090/prom?***"
+    assert not any(part in str(effective(settings)) for part in parts)
+    assert {parts[1], parts[2]} <= set(settings.secrets)
+    assert "services" not in settings.secrets
+
+
+NOTHING = [
+    "REMEDIATOR_BODY_TIMEOUT", "REMEDIATOR_HEADER_TIMEOUT", "REMEDIATOR_KEEP_ALIVE", "REMEDIATOR_MAX_BODY",
+    "REMEDIATOR_SIZE_CAP",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NOTHING)
+def test_a_limit_of_nothing_would_refuse_everything_and_is_refused_itself(name: str) -> None:
+    with pytest.raises(SettingsError, match=rf"{name}: '0.*' is no"):
+        load({}, {name: "0" if name.endswith(("BODY", "CAP")) else "0s"})
+
+
+@pytest.mark.parametrize("name", ["REMEDIATOR_PEOPLE", "REMEDIATOR_ALERTMANAGER_RECEIVER"])
+def test_an_empty_name_is_a_mistake(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name}: is empty"):
+        load({}, {name: " "})
+
+
+def test_who_needs_a_few_settings_is_not_stopped_by_mistakes_in_others() -> None:
+    environment = {
+        "REMEDIATOR_MAX_BODY": "much",
+        "REMEDIATOR_WEBHOOK_TOKENS_FILE": "/not/there",
+        "REMEDIATOR_WEBHOOK_USER": "without-password",
+        "REMEDIATOR_DATABASE": "sqlite:////var/lib/r/r.db",
+    }
+    assert str(load({}, environment, ("database",)).kill_path) == "/var/lib/r/r.db.kill"
+    with pytest.raises(SettingsError, match="REMEDIATOR_DATABASE"):
+        load({}, environment | {"REMEDIATOR_DATABASE": "x"}, ("database",))
+
+
 def test_the_kill_file_is_beside_the_database_unless_it_is_set() -> None:
     assert str(load({"database": "sqlite:////var/lib/r/r.db"}, {}).kill_path) == "/var/lib/r/r.db.kill"
     assert str(load({"kill_file": "/run/stop"}, {}).kill_path) == "/run/stop"
@@ -244,6 +315,26 @@ def test_what_is_no_url_is_refused_without_its_password(text: str) -> None:
 def test_a_url_loses_its_trailing_slash_and_shows_no_password() -> None:
     assert url(" http://me:pw@h:9090/prefix/ ") == "http://me:pw@h:9090/prefix"
     assert hide_user("http://me:pw@h:9090/prefix") == "http://***@h:9090/prefix"
+
+
+@pytest.mark.parametrize(
+    ("text", "without_query", "without_path"),
+    [
+        ("http://h:1/a/b?c=d#e", "http://h:1/a/b?***", "http://h:1/***"),
+        ("http://me:pw@h/a#e", "http://***@h/a#***", "http://***@h/***"),
+        ("http://h", "http://h", "http://h"),
+        ("http://h?c=d", "http://h?***", "http://h?***"),
+        ("plain?text", "plain?text", "plain?text"),
+    ],
+)
+def test_what_of_an_url_people_are_shown(text: str, without_query: str, without_path: str) -> None:
+    assert (hide_url(text), hide_path(text)) == (without_query, without_path)
+
+
+def test_what_of_an_url_is_a_secret() -> None:
+    assert url_secrets("http://me:pw@h/a?c=d") == ["me:pw", "pw", "c=d", "d"]
+    assert url_secrets("http://h/services/abcdefghijkl", path=True) == ["abcdefghijkl"]
+    assert url_secrets("http://[") == ["http://["]
 
 
 def test_lists_are_parted_by_commas_and_lines() -> None:

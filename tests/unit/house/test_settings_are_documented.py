@@ -10,7 +10,7 @@ from tests.unit.house.sources import ROOT
 
 NAME: Final = re.compile(r"\bREMEDIATOR_[A-Z0-9_]*[A-Z0-9]\b")
 READ: Final = {variable(one.name) for one in SETTINGS} | set(CLIENT)
-READ_FROM_FILES: Final = {f"{variable(one.name)}_FILE" for one in SETTINGS if one.metadata["secret"]}
+READ_FROM_FILES: Final = {f"{variable(one.name)}_FILE" for one in SETTINGS if one.metadata["by_file"]}
 
 
 def _told() -> set[str]:

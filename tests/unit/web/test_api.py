@@ -206,23 +206,25 @@ async def test_a_no_is_a_problem_with_the_words_of_the_decision(status: str, cod
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "where"),
+    ("path", "body", "where", "words"),
     [
-        ("incidents/i-1/note", {}, "$.text"),
-        ("incidents/i-1/note", {"text": ""}, "$.text"),
-        ("incidents/i-1/note", {"text": "x" * 4001}, "$.text"),
-        ("incidents/i-1/close", {"raeson": "x"}, "$.raeson"),
-        ("incidents/i-1/close", {"reason": 5}, "$.reason"),
-        ("incidents/i-1/close", [], "$"),
-        ("kill", {}, "$.on"),
-        ("kill", {"on": "perhaps"}, "$.on"),
+        ("incidents/i-1/note", {}, "$.text", "is missing"),
+        ("incidents/i-1/note", {"text": ""}, "$.text", "must not be empty"),
+        ("incidents/i-1/note", {"text": "x" * 4001}, "$.text", "is longer than 4000 characters"),
+        ("incidents/i-1/close", {"raeson": "x"}, "$.raeson", "unknown field; did you mean reason?"),
+        ("incidents/i-1/close", {"xyz": "x"}, "$.xyz", "unknown field; known are reason"),
+        ("incidents/i-1/close", {"reason": 5}, "$.reason", "string"),
+        ("incidents/i-1/close", [], "$", ""),
+        ("kill", {}, "$.on", "is missing"),
+        ("kill", {"on": "perhaps"}, "$.on", "boolean"),
     ],
 )
-async def test_a_wrong_body_is_a_422_that_names_the_place(path: str, body: Any, where: str) -> None:
+async def test_a_wrong_body_is_a_422_that_names_the_place(path: str, body: Any, where: str, words: str) -> None:
     one = edge()
     answer = await post(one, f"/api/v1/{path}", body)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["where"] == where
+    assert words in answer.json()["errors"][0]["message"]
     assert one.operations.asked == []
 
 
