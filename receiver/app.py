@@ -23,7 +23,7 @@ from receiver.chat.escalation import EscalationSender, MetricPath, WebhookPath
 from receiver.chat.outbox import ChatSender, Outbox, Sender
 from receiver.clock import SystemClock
 from receiver.control import KillSwitch
-from receiver.core.events import Closed, Recorded, Resolved
+from receiver.core.events import Acknowledged, ApprovalEnded, Closed, Recorded, Resolved, TakenOver, Voted
 from receiver.core.playbook import Policy
 from receiver.counting import count
 from receiver.engine import Engine
@@ -55,6 +55,9 @@ from remediations.registry import load_actions
 
 CONSOLE = "console"
 ESCALATION = "escalation:people"
+
+KNOWN_OF = (Acknowledged, ApprovalEnded, Closed, Resolved, TakenOver, Voted)
+"""What shows that people know of an incident, or need not any more: a page that was lost is nobody's worry then."""
 
 PRUNE_EVERY = 300.0
 """Seconds between two rounds of retention."""
@@ -151,7 +154,7 @@ async def _join(
     def stored(recorded: Sequence[Recorded]) -> None:
         count(metrics, recorded)
         for one in recorded:
-            if isinstance(one.event, Resolved | Closed):
+            if isinstance(one.event, KNOWN_OF):
                 pages.forget(one.incident)
         jobs.nudge()
         outbox.nudge()
@@ -288,7 +291,8 @@ def serve(settings: Settings) -> int:
     try:
         return uvloop.run(_serve(settings, dict(os.environ)))
     except (PolicyError, StoreLocked, StoreUnusable) as error:
-        sys.stderr.write(f"remediator: {error}\n")
+        for line in str(error).splitlines():
+            sys.stderr.write(f"remediator: {line}\n")
         return 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class KillSwitch:
         self._clock = clock
         self._file = file
         self._stored = Kill()
+        self._one_at_a_time = asyncio.Lock()
 
     async def load(self) -> None:
         """Read what was set before the last stop."""
@@ -43,18 +45,25 @@ class KillSwitch:
 
     async def switch(self, person: str, *, on: bool, playbook: str | None = None) -> Kill:
         """Turn it on or off, for everything or one playbook; durable when this returns."""
+        if on:
+            # On counts at once, off only when it is durable: a failing store leaves the safer of the two.
+            self._stored = self._changed(person, on=True, playbook=playbook)
+        async with self._one_at_a_time:
+            before = self._stored
+            wanted = self._changed(person, on=on, playbook=playbook)
+            await self._store.put(KEY, {name: value for name, value in asdict(wanted).items() if name != "file"})
+            if self._stored is before:
+                # Else somebody turned something on meanwhile: that counts, and is stored next.
+                self._stored = wanted
+        return self.state()
+
+    def _changed(self, person: str, *, on: bool, playbook: str | None) -> Kill:
         playbooks = set(self._stored.playbooks)
         if playbook is not None:
             (playbooks.add if on else playbooks.discard)(playbook)
-        wanted = Kill(
+        return Kill(
             everything=on if playbook is None else self._stored.everything,
             playbooks=tuple(sorted(playbooks)),
             by=person,
             at=self._clock.now(),
         )
-        if on:
-            # On counts at once, off only when it is durable: a failing store leaves the safer of the two.
-            self._stored = wanted
-        await self._store.put(KEY, {name: value for name, value in asdict(wanted).items() if name != "file"})
-        self._stored = wanted
-        return self.state()

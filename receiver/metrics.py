@@ -125,15 +125,18 @@ class Metrics:
         self.alerts_known = self._gauge("alerts_known", "Alerts by their latest status.", "status")
         self.store_bytes = self._gauge("store_size_bytes", "Size of the database with its journal.")
         self.store_limit = self._gauge("store_size_limit_bytes", "Size from which the oldest evidence is dropped.")
-        self.store_counters = self._gauge("store_count", "What was counted durably, since the database began.", "name")
         self.store_up = self._gauge("store_up", "Whether the store could be asked.")
         self.disk_free = self._gauge("store_disk_free_bytes", "Free bytes where the database is.")
         self.disk_low = self._gauge("store_disk_low", "Whether free disk space is below the warning threshold.")
         self.part_up = self._gauge("part_up", "Whether a part outside the service answers.", "part")
         self.mode = self._gauge("mode", "1 for the mode that the service runs in.", "mode")
         self.kill_switch = self._gauge("kill_switch", "1 while it stops a playbook, or everything.", "playbook")
-        self.policy_success = self._gauge("policy_reload_success", "Whether the last reload of the policy succeeded.")
-        self.policy_at = self._gauge("policy_reload_timestamp_seconds", "When the policy was last loaded.")
+        self.policy_success = self._gauge(
+            "policy_last_reload_successful", "Whether the last reload of policy and people succeeded."
+        )
+        self.policy_at = self._gauge(
+            "policy_last_reload_success_timestamp_seconds", "When policy and people were last loaded with success."
+        )
         self.playbooks = self._gauge("playbooks", "Playbooks of the policy in force.")
         build = self._gauge("build_info", "The running version.", "version", "python")
         build.labels(distribution_version(), platform.python_version()).set(1)
@@ -172,8 +175,6 @@ class Metrics:
             self.outbox_rows.labels(state).set(number)
         self.queue_depth.labels("wakes").set(counts["wakes"])
         self.queue_depth.labels("units").set(counts["waiting_units"])
-        for name, number in counts["counters"].items():
-            self.store_counters.labels(name).set(number)
         self.store_bytes.set(counts["bytes"])
         self.store_limit.set(counts["bytes_limit"])
         self.disk_free.set(counts["disk_free"])

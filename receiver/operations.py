@@ -12,6 +12,7 @@ from receiver.control import KillSwitch
 from receiver.core import events as ev
 from receiver.core.alert import Alert
 from receiver.core.fold import evolve
+from receiver.core.guardrails import Kill
 from receiver.core.incident import Approval, Incident, Phase
 from receiver.core.playbook import Playbook
 from receiver.core.routing import Match
@@ -117,8 +118,7 @@ class Operations:
         state = await self._kill.switch(person, on=on, playbook=playbook)
         self._changed()
         what = f"the kill switch{f' of {playbook}' if playbook else ''} is {'on' if on else 'off'}"
-        held = f"; but the file {state.file} still stops everything" if state.file and not on else ""
-        return Answer(Status.DONE, what + held)
+        return Answer(Status.DONE, what + ("" if on else _still_stopped(state, playbook)))
 
     def kill_state(self) -> dict[str, Any]:
         """Return the kill switch as JSON."""
@@ -197,6 +197,17 @@ class Operations:
             return Answer(Status.CONFLICT, str(error))
         self._changed()
         return Answer(Status.DONE, text(incident))
+
+
+def _still_stopped(state: Kill, playbook: str | None) -> str:
+    """Say what stops things although a switch was turned off."""
+    if state.file is not None:
+        return f"; but the file {state.file} still stops everything"
+    if state.everything:
+        return "; but everything is still stopped: remediator kill off"
+    if state.playbooks and playbook is None:
+        return f"; but {', '.join(state.playbooks)} is still stopped: remediator kill off --playbook NAME"
+    return ""
 
 
 def _still_open(incident: Incident) -> None:

@@ -24,6 +24,7 @@ from receiver.playbooks.reader import read_file
 from receiver.playbooks.schema import FileModel
 from receiver.playbooks.subject import Subject
 from receiver.playbooks.validate import validate
+from receiver.playbooks.wording import listed, suggest
 
 # What to go on with where a required field is wrong, so that the mistakes after it are told in the same run.
 _STAND_INS = {
@@ -135,11 +136,18 @@ def _engine_urls(subject: Subject, environment: Mapping[str, str]) -> list[Probl
             problems.append(
                 subject.error(("engines", name, "url"), f"environment variable {variable}: {error.message()}")
             )
+    known = [engine_variable(name) for name in subject.file.engines]
+    for variable in sorted(environment):
+        if variable.startswith(_ENGINE_VARIABLE) and variable not in known:
+            hint = suggest(variable, known) or (f"; known are {listed(known)}" if known else "")
+            text = f"environment variable {variable} names no engine of the file and does nothing{hint}"
+            problems.append(Problem(key_place(subject.node, ("engines",)), text, Level.WARNING))
     return problems
 
 
 def _few_paths(node: Node, paths: int) -> Problem:
     words = {0: "no way to reach a person is", 1: "only one way to reach a person is"}[max(0, paths)]
-    text = f"{words} configured; an escalation needs two independent ones (the signed webhook, and the metric's rule)"
+    ways = "the metric with its rule (monitoring/rules), and the signed webhook (REMEDIATOR_ESCALATION_URL)"
+    text = f"{words} configured; an escalation needs two independent ones: {ways}"
     place = key_place(node, ("playbooks",)) if isinstance(node, MapNode) else node.place
     return Problem(place, text, Level.WARNING)

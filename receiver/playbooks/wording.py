@@ -53,7 +53,7 @@ def problem_of(model: type[BaseModel], node: Node, detail: ErrorDetails, below: 
     inner: Loc = tuple(part for part in detail["loc"] if part != "[key]")
     loc = (*below, *inner)
     kind = detail["type"]
-    shown = path_text(node, loc)
+    shown = path_text(node, loc) or "the file"
     if kind == "extra_forbidden":
         return Problem(key_place(node, loc), _unknown(model, node, loc, inner))
     if kind == "missing":

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 import msgspec
+import structlog
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
@@ -35,6 +36,8 @@ LISTED_ALERTS: Final = 100
 SHOWN_ALERTS: Final = 1000
 MAX_EVENTS: Final = 20_000
 """Events of one incident that a timeline is rendered from; some hundred are usual."""
+
+_log = structlog.stdlib.get_logger(__name__)
 
 STATUS: Final = {"conflict": 409, "not_found": 404, "forbidden": 403}
 
@@ -206,10 +209,12 @@ class Api:
         """Turn the kill switch on or off."""
         wanted = await read_model(request, models.KillRequest, self._timeout)
         answer = await self._operations.kill(on=wanted.on, person=caller.id, playbook=wanted.playbook)
+        _log.warning("the kill switch: %s", answer.text, person=caller.id, via=_via(request))
         return _answered(answer)
 
-    async def reload(self, _request: Request, _caller: Caller) -> Response:
+    async def reload(self, request: Request, caller: Caller) -> Response:
         """Load policy and people again; a bad file changes nothing."""
+        _log.info("a reload was asked for", person=caller.id, via=_via(request))
         done = await self._parts.reload()
         if not done.ok:
             raise Problem(422, done.text, errors=[{"message": one} for one in done.problems])

@@ -148,7 +148,7 @@ def test_sigterm_ends_it_gracefully_and_the_next_start_goes_on(own: Service) -> 
 
 
 def test_a_broken_policy_on_sighup_keeps_the_old_one_and_metric_and_log_say_so(own: Service, tmp_path: Path) -> None:
-    success = "remediator_policy_reload_success"
+    success = "remediator_policy_last_reload_successful"
     file = tmp_path / "playbooks.yaml"
     assert own.metric(success) == 1
     file.write_text('playbooks:\n  - name: broken\n    mach: alertname="X"\n    severity: P9\n')

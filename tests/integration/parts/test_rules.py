@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.demo import monitoring
+from receiver.metrics import Metrics
 
 ROOT = Path(__file__).parents[3] / "monitoring"
 RULES = sorted([*ROOT.glob("rules/*.yml"), *ROOT.glob("demo/rules.yml")])
@@ -85,7 +86,9 @@ def test_an_alert_reaches_the_remediator_and_still_people(severity: str) -> None
 
 
 @pytest.mark.alertmanager
-@pytest.mark.parametrize("name", ["RemediatorEscalation", "RemediatorDown", "RemediatorEscalationBlind"])
+@pytest.mark.parametrize(
+    "name", ["RemediatorEscalation", "RemediatorPageUndelivered", "RemediatorDown", "RemediatorEscalationBlind"]
+)
 def test_what_the_remediator_says_about_itself_goes_to_people_only(name: str) -> None:
     assert receivers(SHIPPED, f"alertname={name}", "severity=critical", "service=remediator") == ["people"]
 
@@ -98,3 +101,17 @@ def test_an_alert_without_a_severity_goes_to_people_only() -> None:
 def test_the_tools_come_from_the_same_packages_as_the_servers() -> None:
     for server, tool in (("prometheus", "promtool"), ("prometheus-alertmanager", "amtool")):
         assert (shutil.which(server) is None) == (shutil.which(tool) is None)
+
+
+@pytest.mark.prometheus
+def test_promtool_accepts_the_names_of_our_metrics() -> None:
+    metrics = Metrics()
+    metrics.in_mode("observe")
+    metrics.killed(everything=False, playbooks=["service-down"])
+    for name, labels in {"resyncs": 1, "steps": 2, "verifications": 1, "refusals": 1, "votes": 1, "part_up": 1}.items():
+        getattr(metrics, name).labels(*("x" * labels))
+    metrics.step_seconds.labels("restart").observe(1.0)
+    answer = subprocess.run(
+        ["promtool", "check", "metrics"], input=metrics.render(), capture_output=True, timeout=60, check=False
+    )
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, b"", b"")

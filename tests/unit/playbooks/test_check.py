@@ -271,6 +271,18 @@ def test_a_wrong_value_is_not_told_as_a_missing_one_too(tmp_path: Path) -> None:
     assert [line.split(": ")[0] for line in found] == ["2:3", "2:11", "7:29", "8:14", "9:30"]
 
 
+@pytest.mark.parametrize(("text", "found"), [("- a\n", "a list"), ("42\n", "42"), ("text\n", "the text 'text'")])
+def test_what_is_no_mapping_at_all_is_called_the_file(tmp_path: Path, text: str, found: str) -> None:
+    assert told(check(tmp_path, text)) == [f"1:1: the file: needs a mapping, found {found}"]
+
+
+def test_a_variable_that_names_no_engine_is_a_warning_with_the_nearest_one(tmp_path: Path) -> None:
+    (problem,) = check(tmp_path, GOOD, environment={"REMEDIATOR_ENGINE_LOCL": "tcp://x:1"})
+    assert problem.level is Level.WARNING
+    assert "did you mean `REMEDIATOR_ENGINE_LOCAL`?" in problem.message
+    assert check(tmp_path, GOOD, environment={"REMEDIATOR_ENGINE_LOCAL": "tcp://127.0.0.1:1"}) == []
+
+
 def test_every_mistake_of_a_file_is_told_in_one_run_and_in_order(tmp_path: Path) -> None:
     text = (
         changed('match: alertname="ServiceDown"', "match: nope")

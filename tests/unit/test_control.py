@@ -1,0 +1,101 @@
+"""The kill switch: on counts at once and whatever the store does, off only when it is durable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from receiver.control import KillSwitch
+from receiver.ports import StoreUnavailable
+from tests.unit.web.fakes import FixedClock
+
+pytestmark = pytest.mark.anyio
+
+
+class SlowStore:
+    """Keeps a value when it is let; fails when told so."""
+
+    def __init__(self) -> None:
+        self.kept: list[Mapping[str, Any]] = []
+        self.go = asyncio.Event()
+        self.fails = False
+
+    async def put(self, _key: str, value: Mapping[str, Any]) -> None:
+        await self.go.wait()
+        if self.fails:
+            raise StoreUnavailable("the disk is full")
+        self.kept.append(value)
+
+    async def get(self, _key: str) -> Mapping[str, Any] | None:
+        return self.kept[-1] if self.kept else None
+
+
+def switch(store: SlowStore, file: Path | None = None) -> KillSwitch:
+    return KillSwitch(store, FixedClock(), file)  # type: ignore[arg-type] # only get and put are asked for
+
+
+async def test_on_counts_before_it_is_stored_and_stays_when_it_can_t_be() -> None:
+    store = SlowStore()
+    kill = switch(store)
+    turning = asyncio.create_task(kill.switch("jane", on=True))
+    await asyncio.sleep(0)
+    assert kill.state().everything
+    store.fails = True
+    store.go.set()
+    with pytest.raises(StoreUnavailable):
+        await turning
+    assert kill.state().everything
+
+
+async def test_off_counts_only_when_it_is_stored() -> None:
+    store = SlowStore()
+    store.go.set()
+    kill = switch(store)
+    await kill.switch("jane", on=True)
+    store.fails = True
+    with pytest.raises(StoreUnavailable):
+        await kill.switch("jane", on=False)
+    assert kill.state().everything
+
+
+async def test_on_that_comes_while_off_is_being_stored_is_never_lost() -> None:
+    store = SlowStore()
+    store.go.set()
+    kill = switch(store)
+    await kill.switch("jane", on=True)
+    store.go.clear()
+    off = asyncio.create_task(kill.switch("jane", on=False))
+    await asyncio.sleep(0)
+    on = asyncio.create_task(kill.switch("joe", on=True))
+    await asyncio.sleep(0)
+    assert kill.state().everything
+    store.go.set()
+    await off
+    assert kill.state().everything
+    await on
+    again = switch(store)
+    await again.load()
+    assert (again.state().everything, again.state().by) == (True, "joe")
+
+
+async def test_everything_and_single_playbooks_are_turned_apart_and_survive_a_restart() -> None:
+    store = SlowStore()
+    store.go.set()
+    kill = switch(store)
+    await kill.switch("jane", on=True, playbook="down")
+    await kill.switch("jane", on=True)
+    await kill.switch("jane", on=False)
+    again = switch(store)
+    await again.load()
+    assert (again.state().everything, again.state().playbooks) == (False, ("down",))
+
+
+async def test_the_file_stops_everything_while_it_is_there(tmp_path: Path) -> None:
+    kill = switch(SlowStore(), tmp_path / "stop")
+    assert kill.state().file is None
+    (tmp_path / "stop").touch()
+    assert kill.state().file == str(tmp_path / "stop")
