@@ -13,6 +13,7 @@ EVERYTHING: Final = frozenset({"Exception", "BaseException"})
 SUPERVISORS: Final[Mapping[str, str]] = {
     "receiver/store/writer.py": "a unit that fails in any way must fail alone; its own caller gets the very exception",
     "receiver/jobs/embedded.py": "one incident's failure must not end the queue of all others; logged, tried again",
+    "receiver/web/ingest.py": "a defect is logged and answered as a problem, so that the sender keeps what it has",
 }
 """Module to the reason why it may catch everything: to hand it on or to log it, never to drop it."""
 
