@@ -13,7 +13,15 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from remediations.protocol import ActionRefused, Health, Instance, KnownGood, Target, TargetNotFound
+from remediations.protocol import (
+    STAMP_REPLACED_BY,
+    ActionRefused,
+    Health,
+    Instance,
+    KnownGood,
+    Target,
+    TargetNotFound,
+)
 from remediations.runtimes import container_find as find
 from remediations.runtimes import container_spec as spec
 from remediations.runtimes.container_errors import Conflict, Gone
@@ -161,4 +169,4 @@ class Replacement:
         await self._runtime.do(call)
 
     def _ours(self, container: Mapping[str, Any]) -> bool:
-        return (container["Config"].get("Labels") or {}).get(spec.ACTION) == self._action_id
+        return spec.stamp(container, STAMP_REPLACED_BY) == self._action_id

@@ -11,17 +11,31 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from remediations.protocol import ActionRefused, Target
+from remediations.protocol import STAMP_ACTION, STAMP_CLONED_FROM, STAMP_REPLACED_BY, ActionRefused, Target
 
 Inspected = Mapping[str, Any]
 
-ACTION = "remediator.action"
-CLONED_FROM = "remediator.cloned-from"
+STAMPS = "remediator."
+"""How the labels begin that we put on containers."""
+
 OLD_POLICY = "remediator.old-restart-policy"
+"""On a replacement: the restart policy of the container that it replaces."""
+
 NUMBER = "com.docker.compose.container-number"
 NO_NETWORKS = ("host", "none", "container:")
 
 _SAME_AS_IMAGE = ("Cmd", "Entrypoint", "WorkingDir", "User", "StopSignal", "Healthcheck", "Volumes", "ExposedPorts")
+
+
+def stamp(container: Inspected, key: str) -> str | None:
+    """Return a label of ours, None when the container doesn't carry it."""
+    value: str | None = (container["Config"].get("Labels") or {}).get(key)
+    return value
+
+
+def clone_stamps(action_id: str, original: str) -> dict[str, str]:
+    """Return the labels that mark a clone as ours."""
+    return {STAMP_ACTION: action_id, STAMP_CLONED_FROM: original}
 
 
 def name_of(container: Inspected) -> str:
@@ -65,7 +79,10 @@ def clone(container: Inspected, image: Inspected, target: Target, labels: Mappin
     if host.get("AutoRemove"):
         raise ActionRefused(f"{name} was started with --rm; such containers are not cloned")
     _refuse_shared_mounts(container, target)
-    request = like(container, image, container["Config"]["Image"], labels)
+    request = like(container, image, container["Config"]["Image"], {})
+    # What happened to the original didn't happen to the copy.
+    own = {key: value for key, value in request["Labels"].items() if not key.startswith(STAMPS)}
+    request["Labels"] = {**own, **labels}
     ports = host.get("PortBindings") or {}
     fixed = sorted({str(one["HostPort"]) for bound in ports.values() for one in bound or () if one.get("HostPort")})
     if target.traffic not in {"dns", "proxy"}:
@@ -79,7 +96,7 @@ def clone(container: Inspected, image: Inspected, target: Target, labels: Mappin
 def replacement(container: Inspected, image: Inspected, reference: str, action_id: str) -> dict[str, Any]:
     """Return the creation request for a container that takes this one's place with another image."""
     policy = container["HostConfig"].get("RestartPolicy") or {}
-    stamps = {ACTION: action_id, OLD_POLICY: json.dumps(policy, sort_keys=True)}
+    stamps = {STAMP_REPLACED_BY: action_id, OLD_POLICY: json.dumps(policy, sort_keys=True)}
     request = like(container, image, reference, stamps)
     host = request["HostConfig"]
     host["Binds"] = [*(host.get("Binds") or ()), *_anonymous(container)] or None

@@ -17,6 +17,8 @@ import tenacity
 from docker.tls import TLSConfig
 
 from remediations.protocol import (
+    STAMP_ACTION,
+    STAMP_REPLACED_BY,
     ActionRefused,
     EngineUnavailable,
     Instance,
@@ -186,10 +188,10 @@ class ContainersRuntime:
         there = await self.inspect(name)
         if there is None:
             original = await self._own(target, like)
-            labels = {spec.ACTION: action_id, spec.CLONED_FROM: like.name, spec.NUMBER: await self._number(target)}
+            labels = {**spec.clone_stamps(action_id, like.name), spec.NUMBER: await self._number(target)}
             request = spec.clone(original, await self.image(original["Image"]) or {}, target, labels)
             there = await self.create(name, request, spec.networks(original, replica=True))
-        if (there["Config"].get("Labels") or {}).get(spec.ACTION) != action_id:
+        if spec.stamp(there, STAMP_ACTION) != action_id:
             raise ActionRefused(f"a container {name} exists, and it is not this action's")
         if not there["State"]["Running"]:
             await self.do(lambda api: api.start(name))
@@ -203,7 +205,7 @@ class ContainersRuntime:
         there = await self.inspect(name)
         if there is None:
             return False
-        if (there["Config"].get("Labels") or {}).get(spec.ACTION) != action_id:
+        if spec.stamp(there, STAMP_ACTION) != action_id:
             raise ActionRefused(f"container {name} does not carry the stamp {action_id}; it is left alone")
         timeout = there["Config"].get("StopTimeout") or 10
         await self.do(lambda api: api.stop(name, timeout=timeout))
@@ -265,12 +267,12 @@ class ContainersRuntime:
     async def replaced(self, target: Target, name: str, action_id: str) -> Progress:
         """Tell from the names and stamps how far a replacement came."""
         old, new = await self.inspect(f"{name}{find.OLD}"), await self.inspect(name)
-        ours = new is not None and (new["Config"].get("Labels") or {}).get(spec.ACTION) == action_id
+        ours = new is not None and spec.stamp(new, STAMP_REPLACED_BY) == action_id
         if old is not None:
-            return Progress.PARTIAL
-        if not ours or new is None:
-            return Progress.NOT_STARTED
-        return Progress.DONE if find.instance(new).serving else Progress.PARTIAL
+            return Progress.PARTIAL if ours or new is None else Progress.SUPERSEDED
+        if new is None:
+            return Progress.SUPERSEDED
+        return Progress.DONE if ours else Progress.NOT_STARTED
 
     async def version_exists(self, version: KnownGood) -> bool:
         """Whether the image is still there, by the tag that keeps it or by its ID."""

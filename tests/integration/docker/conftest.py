@@ -19,7 +19,8 @@ from remediations.runtimes.containers import ContainersRuntime
 BUSYBOX = Path("/bin/busybox")
 LABEL = "com.docker.compose.service"
 PROJECT = "com.docker.compose.project"
-SLEEP = ["/bin/busybox", "sh", "-c", "trap 'exit 0' TERM; echo begun; while true; do sleep 0.1; done"]
+CHECK = "--interval=500ms --timeout=10s --retries=1"
+SLEEP = ["/bin/busybox", "sh", "-c", "trap 'exit 0' TERM; echo begun; sleep 1d & wait"]
 
 
 class Lab:
@@ -29,12 +30,19 @@ class Lab:
         self.api = docker.APIClient(engine.socket, version="auto", timeout=30)
         self.images: dict[str, str] = {}
 
-    def image(self, tag: str, *, health: str | None = "true", command: list[str] | None = None, **config: Any) -> str:
+    def image(
+        self,
+        tag: str,
+        *,
+        health: str | None = "true",
+        check: str = CHECK,
+        command: list[str] | None = None,
+        **config: Any,
+    ) -> str:
         """Build an image whose health check is a shell command; returns its ID."""
         lines = ["FROM scratch", "ADD root.tar /", f"CMD {json.dumps(command or SLEEP)}", f'LABEL made="{tag}"']
         if health is not None:
-            check = json.dumps(["/bin/busybox", "sh", "-c", health])
-            lines.append(f"HEALTHCHECK --interval=1s --timeout=1s --retries=1 CMD {check}")
+            lines.append(f"HEALTHCHECK {check} CMD {json.dumps(['/bin/busybox', 'sh', '-c', health])}")
         lines += [f"{name.upper()} {value}" for name, value in config.items()]
         context = io.BytesIO()
         with tarfile.open(fileobj=context, mode="w") as tar:
