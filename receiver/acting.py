@@ -1,10 +1,10 @@
-"""Steps on real targets: plan, guardrails, approval, intent, effect, outcome; and intents in doubt."""
+"""Steps on real targets: plan, guardrails, approval, intent, effect; and taking back what was done."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -12,39 +12,21 @@ from receiver.control import KillSwitch
 from receiver.core import events as ev
 from receiver.core import guardrails
 from receiver.core.commands import RunStep, TakeBack
-from receiver.core.guardrails import Answer, Facts, Figures
-from receiver.core.incident import Action, Approval, Incident
+from receiver.core.guardrails import ActionRecord, Answer, Word
+from receiver.core.incident import Approval, Done, Incident
 from receiver.core.machine import step_named
-from receiver.core.playbook import ApprovalPolicy, Playbook, Service, Step
+from receiver.core.playbook import Playbook, Service, Step
 from receiver.core.template import TemplateError, render_deep
 from receiver.engine import Engine
-from receiver.plans import intent_done, intent_of, plan_from, plan_hash, plan_json
+from receiver.judging import Judge
+from receiver.performing import Performer
+from receiver.plans import plan_from, plan_hash, plan_json
 from receiver.ports import Clock, Store
 from receiver.targets import Targets
-from remediations.protocol import (
-    ActionRefused,
-    Context,
-    EngineUnavailable,
-    Intent,
-    Outcome,
-    OutcomeUnknown,
-    Plan,
-    Progress,
-    Remediation,
-    RemediationError,
-)
+from remediations.protocol import Context, EngineUnavailable, Intent, Plan, Remediation, RemediationError
 
 PLAN_LIMIT = 30.0
 """Seconds a plan may take."""
-
-ASK_AGAIN = 15.0
-"""Seconds between questions to a target about an intent in doubt."""
-
-PERSON_AFTER = 4
-"""Questions in vain after which people are paged; the asking goes on, and the target stays locked."""
-
-LONGEST_WINDOW = 86_400.0
-"""Seconds of past actions that guardrails look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +40,12 @@ class Prepared:
 
 
 class Actor:
-    """Runs steps, takes them back and finishes what was begun.
+    """Begins steps and what takes them back; what was begun is the performer's.
 
     Its methods return False when nothing more is due now: a later wake-up is set.
+
+    Args:
+        approvers: returns how many people may approve now.
     """
 
     def __init__(
@@ -71,13 +56,17 @@ class Actor:
         targets: Targets,
         kill: KillSwitch,
         actions: Mapping[str, Remediation],
+        *,
+        approvers: Callable[[], int],
     ) -> None:
         self._engine = engine
         self._store = store
         self._clock = clock
         self._targets = targets
-        self._kill = kill
         self._actions = actions
+        self._approvers = approvers
+        self._judge = Judge(engine, kill)
+        self.performer = Performer(engine, clock, targets, self._judge, actions)
 
     # --- a new step -------------------------------------------------------------------------------------------------
 
@@ -90,16 +79,15 @@ class Actor:
         if prepared.plan.skip is not None:
             return await self._record(incident, ev.StepSkipped(step.name, prepared.plan.skip))
         refusal = guardrails.refusal(prepared.answers)
-        if self.only_says(incident, playbook):
+        if self._judge.only_says(incident, playbook):
             return await self._record(incident, self._would_have(incident, playbook, step, prepared))
         if refusal is not None:
             return await self._refuse(incident, self._refused(step.name, "step", refusal))
         if approval is not None:
-            if approval.plan_hash != self._hash(incident, prepared):
-                text = "the plan changed since it was approved; it is asked again"
-                return await self._record(incident, ev.ApprovalEnded(approval.id, "superseded", text))
-        elif (asked := self._ask(incident, step, playbook, prepared)) is not None:
-            return await self._record(incident, asked)
+            if (why := self._superseded(incident, playbook, step, prepared, approval)) is not None:
+                return await self._record(incident, ev.ApprovalEnded(approval.id, "superseded", why))
+        elif asked := self._ask(incident, step, playbook, prepared):
+            return await self._record(incident, *asked)
         return await self._start(incident, playbook, step, prepared, approval)
 
     async def prepare(
@@ -110,14 +98,13 @@ class Actor:
         if action is None:
             why = f"action {step.action} is not installed any more"
             return ev.StepRefused(step.name, "action", why, "install it again, or change the playbook")
-        limit = playbook.guardrails.min_healthy
         try:
             parameters = render_deep(dict(step.parameters), incident.labels, incident.annotations)
             # What a template made of an alert's labels is checked like what stands in the file.
             action.parameters.model_validate(parameters)
             async with asyncio.timeout(PLAN_LIMIT):
                 context = await self._targets.context(
-                    service, min_healthy=limit or 0, healthy_within=step.healthy_within
+                    service, playbook=playbook.name, healthy_within=step.healthy_within
                 )
                 plan = await action.plan(context, parameters)
         except (TemplateError, ValidationError) as error:
@@ -127,14 +114,9 @@ class Actor:
         except TimeoutError:
             slow = EngineUnavailable(f"planning took longer than {PLAN_LIMIT:.0f} s")
             return self._not_planned(step, slow, retry=True)
+        context = replace(context, min_healthy=self._judge.min_healthy(playbook, plan))
         answers = await self._answers(incident, playbook, step, "step", plan, approved=approved)
         return Prepared(plan, parameters, answers, context)
-
-    def only_says(self, incident: Incident, playbook: Playbook) -> bool:
-        """Whether it only says what it would do: the stricter of the incident's mode, today's mode, and dry run."""
-        today = self._engine.policy.playbook(playbook.name)
-        dry = playbook.dry_run or (today is not None and today.dry_run)
-        return dry or "observe" in {incident.mode, self._engine.mode}
 
     async def _start(
         self, incident: Incident, playbook: Playbook, step: Step, prepared: Prepared, approval: Approval | None
@@ -147,113 +129,38 @@ class Actor:
             summary=prepared.plan.summary,
             parameters=dict(prepared.parameters),
             plan=plan_json(prepared.plan),
+            undo=step.undo,
+            cleanup_after=step.cleanup_after,
         )
-        if not await self._begin(incident, started, approval):
+        if not await self._begin(incident, playbook, step, started, approval):
             return True
         intent = Intent(started.action_id, step.action, prepared.parameters, plan_from(started.plan), self._clock.now())
-        await self._execute(incident, intent, prepared.context, step.timeout)
-        return True
+        call = self._actions[intent.action].execute(prepared.context, intent)
+        return await self.performer.perform(incident, intent, call, step.timeout)
 
-    async def _begin(self, incident: Incident, started: ev.StepStarted, approval: Approval | None) -> bool:
-        """Store the intent, if the incident still is as it was when the step was decided; False: decide again."""
+    async def _begin(
+        self, incident: Incident, playbook: Playbook, step: Step, started: ev.StepStarted, approval: Approval | None
+    ) -> bool:
+        """Store the intent, if it still may begin with everything as it is in that unit; False: decide again."""
         stored: list[bool] = []
 
-        def decide(current: Incident, _playbook: Playbook, _now: float) -> Sequence[ev.Event]:
+        def decide(
+            current: Incident, _playbook: Playbook, now: float, actions: Sequence[ActionRecord]
+        ) -> Sequence[ev.Event]:
             held = current.approval
             same = held is None if approval is None else held is not None and held.state == "approved"
-            free = current.automatic or started.kind == "cleanup"
             fits = current.phase is incident.phase and current.action is None and current.done == incident.done
-            kill = self._kill.state()
-            calm = not kill.everything and kill.file is None and current.playbook not in kill.playbooks
-            stored[:] = [same and free and fits and calm]
+            stored[:] = [
+                same
+                and fits
+                and current.version == playbook.version
+                and self._judge.may_begin(current, playbook, step, started, approval, actions, now)
+            ]
             return [started] if stored[0] else []
 
-        await self._engine.record(incident.id, decide)
+        since = self._judge.since(playbook, self._clock.now())
+        await self._engine.record_among(incident.id, decide, since=since)
         return stored[0]
-
-    # --- effects ----------------------------------------------------------------------------------------------------
-
-    async def _execute(self, incident: Incident, intent: Intent, context: Context, limit: float) -> None:
-        """Do it, and store how it ended."""
-        begun = self._clock.monotonic()
-        event: ev.Event
-        try:
-            async with asyncio.timeout(limit):
-                outcome = await self._actions[intent.action].execute(context, intent)
-        except TimeoutError:
-            event = self._doubt(intent, f"it took longer than its limit of {limit:.0f} s")
-        except (OutcomeUnknown, EngineUnavailable) as error:
-            event = self._doubt(intent, str(error))
-        except ActionRefused as error:
-            event = ev.StepFinished(intent.action_id, ok=False, text=str(error), action=intent.action, restored=True)
-        except RemediationError as error:
-            event = ev.StepFinished(intent.action_id, ok=False, text=str(error), action=intent.action)
-        else:
-            event = self._finished(intent.action_id, intent.action, outcome, self._clock.monotonic() - begun)
-        await self._record(incident, event)
-
-    def _finished(self, action_id: str, action: str, outcome: Outcome, seconds: float) -> ev.StepFinished:
-        return ev.StepFinished(
-            action_id,
-            ok=outcome.ok,
-            text=outcome.text,
-            action=action,
-            restored=outcome.restored,
-            post_state=dict(outcome.post_state),
-            data=dict(outcome.data),
-            seconds=round(seconds, 3),
-        )
-
-    def _doubt(self, intent: Intent, text: str, asked: int = 0) -> ev.StepInDoubt:
-        # The first question follows at once; then at an interval, so that a dead engine is not hammered.
-        wait = 0.0 if asked == 0 else ASK_AGAIN
-        return ev.StepInDoubt(intent.action_id, text, person=asked >= PERSON_AFTER, ask_at=self._clock.now() + wait)
-
-    async def resume(self, incident: Incident, playbook: Playbook, service: Service, action: Action) -> bool:
-        """Ask the target what became of an intent, and finish or restore what was begun."""
-        step = step_named(playbook, action.step) or Step(action.step, action.action)
-        intent = intent_of(action)
-        try:
-            context = await self._targets.context(service, healthy_within=step.healthy_within, finishing=True)
-            if action.kind != "step":
-                await self._undo(incident, action, context, step.timeout)
-                return True
-            async with asyncio.timeout(PLAN_LIMIT):
-                seen = await self._actions[action.action].observe(context, intent)
-        except (RemediationError, TimeoutError) as error:
-            await self._record(
-                incident, self._doubt(intent, str(error) or "the target did not answer", action.asked + 1)
-            )
-            return False
-        match seen.progress:
-            case Progress.DONE:
-                event = ev.StepFinished(intent.action_id, ok=True, text=seen.text, post_state=dict(seen.post_state))
-                return await self._record(incident, event)
-            case Progress.SUPERSEDED:
-                text = f"somebody else changed the target meanwhile: {seen.text}"
-                return await self._record(
-                    incident, ev.StepFinished(intent.action_id, ok=False, text=text, restored=True)
-                )
-            case Progress.UNKNOWN:
-                await self._record(incident, self._doubt(intent, seen.text, action.asked + 1))
-                return False
-            case Progress.NOT_STARTED if (why := self._may_not_begin(incident)) is not None:
-                event = ev.StepFinished(
-                    intent.action_id, ok=False, text=f"never begun, and not now: {why}", restored=True
-                )
-                return await self._record(incident, event)
-            case Progress.NOT_STARTED | Progress.PARTIAL:
-                await self._execute(incident, intent, context, step.timeout)
-        return True
-
-    def _may_not_begin(self, incident: Incident) -> str | None:
-        """Say why an intent that never began is not begun now: to the world it would be a new action."""
-        kill = self._kill.state()
-        if kill.file is not None or kill.everything or incident.playbook in kill.playbooks:
-            return "the kill switch is on"
-        if not incident.automatic:
-            return "people took over"
-        return None
 
     # --- taking back --------------------------------------------------------------------------------------------------
 
@@ -262,30 +169,25 @@ class Actor:
         done = command.done
         step = step_named(playbook, done.step) or Step(done.step, done.action)
         answers = await self._answers(incident, playbook, step, command.kind, None)
-        if (refusal := guardrails.refusal(answers)) is not None:
+        refusal = guardrails.refusal(answers)
+        if refusal is None and self._judge.only_says(incident, playbook):
+            retry_at = self._clock.now() + guardrails.RETRY
+            refusal = Answer("mode", Word.REFUSED, self._why_only(incident, playbook), "act again", retry_at)
+        if refusal is not None:
             return await self._refuse(incident, self._refused(step.name, command.kind, refusal))
         started = ev.StepStarted(
             step=done.step,
             action_id=self._engine.ids.action(),
             action=done.action,
             kind=command.kind,
-            summary=f"take back: {self._actions[done.action].describe(done.parameters)}",
+            summary=f"take back: {self._described(done)}",
             parameters=dict(done.parameters),
             plan=dict(done.plan),
             cause=done.action_id,
         )
-        await self._begin(incident, started, None)
+        await self._begin(incident, playbook, step, started, None)
         # What follows is the same as after a crash: the intent is stored, and undoing is idempotent.
         return True
-
-    async def _undo(self, incident: Incident, action: Action, context: Context, limit: float) -> None:
-        done = next(one for one in incident.done if one.action_id == action.cause)
-        begun = self._clock.monotonic()
-        async with asyncio.timeout(limit):
-            outcome = await self._actions[done.action].undo(context, intent_done(done), done.post_state)
-        await self._record(
-            incident, self._finished(action.action_id, action.action, outcome, self._clock.monotonic() - begun)
-        )
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
@@ -300,34 +202,19 @@ class Actor:
         approved: bool = False,
     ) -> tuple[Answer, ...]:
         now = self._clock.now()
-        policy = self._engine.policy
-        figures = None
-        if plan is not None:
-            # An instance that fails already isn't counted as lost: of the healthy ones, all but one must stay.
-            figures = Figures(plan.lowest_healthy, plan.healthy_now, plan.healthy_now, plan.takes_down)
-        facts = Facts(
-            incident=incident,
-            step=step,
-            kind=kind,
-            playbook=playbook,
-            today=policy.playbook(playbook.name),
-            fleet=policy.fleet,
-            kill=self._kill.state(),
-            actions=await self._store.actions(now - LONGEST_WINDOW),
-            figures=figures,
-            approved=approved,
-        )
-        return guardrails.check(facts, now)
+        actions = await self._store.actions(self._judge.since(playbook, now))
+        return self._judge.answers(incident, playbook, step, kind, plan, actions, now, approved=approved)
 
-    def _ask(self, incident: Incident, step: Step, playbook: Playbook, prepared: Prepared) -> ev.ApprovalAsked | None:
-        """Return the request for approval that a step needs: by policy then or today, or because a guardrail asks."""
-        today = self._engine.policy.playbook(playbook.name)
-        current = step_named(today, step.name) if today is not None else None
-        policy = _stricter(step.approval, current.approval if current is not None else None)
+    def _ask(self, incident: Incident, step: Step, playbook: Playbook, prepared: Prepared) -> list[ev.Event]:
+        """Return the request for approval that a step needs: by policy then or today, or because a guardrail asks.
+
+        What nobody can approve has expired already: waiting for it would only keep people from being called.
+        """
+        policy = self._judge.approvals(playbook, step)
         cause = guardrails.asks(prepared.answers)
         if policy.approvals == 0 and cause is None:
-            return None
-        return ev.ApprovalAsked(
+            return []
+        asked = ev.ApprovalAsked(
             approval=self._engine.ids.approval(),
             step=step.name,
             summary=prepared.plan.summary,
@@ -340,16 +227,37 @@ class Actor:
             cause="policy" if cause is None else f"{cause.guardrail}: {cause.reason}",
             plan=plan_json(prepared.plan),
         )
+        if (able := self._approvers()) >= asked.needed:
+            return [asked]
+        why = f"it needs {asked.needed}, and people.yaml names {able or 'nobody'} who may approve"
+        return [asked, ev.ApprovalEnded(asked.approval, "expired", why)]
+
+    def _superseded(
+        self, incident: Incident, playbook: Playbook, step: Step, prepared: Prepared, approval: Approval
+    ) -> str | None:
+        """Say why an approval doesn't count for the step as it would run now; it is asked again."""
+        if approval.plan_hash != self._hash(incident, prepared):
+            return "the plan changed since it was approved; it is asked again"
+        wanted = self._judge.approvals(playbook, step).approvals
+        if approval.needed < wanted:
+            return f"the policy asks for {wanted} to approve now; it is asked again"
+        return None
 
     def _hash(self, incident: Incident, prepared: Prepared) -> str:
         return plan_hash(incident.version, incident.target, prepared.parameters, prepared.plan)
 
     def _would_have(self, incident: Incident, playbook: Playbook, step: Step, prepared: Prepared) -> ev.WouldHave:
-        no = [f"{one.guardrail}: {one.reason}" for one in prepared.answers if one.word is not guardrails.Word.ALLOWED]
-        observing = "observe" in {incident.mode, self._engine.mode}
-        why = "observe mode" if observing else f"playbook {playbook.name} is a dry run"
+        no = [f"{one.guardrail}: {one.reason}" for one in prepared.answers if one.word is not Word.ALLOWED]
         more = f"; besides, {'; '.join(no)}" if no else ""
+        why = self._why_only(incident, playbook)
         return ev.WouldHave(step.name, prepared.plan.summary, f"{why}{more}", plan=plan_json(prepared.plan))
+
+    def _why_only(self, incident: Incident, playbook: Playbook) -> str:
+        return "observe mode" if self._judge.observing(incident) else f"playbook {playbook.name} is a dry run"
+
+    def _described(self, done: Done) -> str:
+        action = self._actions.get(done.action)
+        return action.describe(done.parameters) if action is not None else done.action
 
     def _refused(self, step: str, kind: str, answer: Answer) -> ev.StepRefused:
         return ev.StepRefused(
@@ -382,18 +290,6 @@ class Actor:
         await self._record(incident, refused)
         return refused.retry_at is None
 
-    async def _record(self, incident: Incident, event: ev.Event) -> bool:
-        await self._engine.record(incident.id, lambda *_: [event])
+    async def _record(self, incident: Incident, *events: ev.Event) -> bool:
+        await self._engine.record(incident.id, lambda *_: events)
         return True
-
-
-def _stricter(then: ApprovalPolicy, today: ApprovalPolicy | None) -> ApprovalPolicy:
-    """Return the stricter of two approval policies, field by field."""
-    if today is None or today == then:
-        return then
-    fields = asdict(then)
-    fields["approvals"] = max(then.approvals, today.approvals)
-    fields["expires"] = min(then.expires, today.expires)
-    fields["execute_before"] = min(then.execute_before, today.execute_before)
-    fields["reason_required"] = then.reason_required or today.reason_required
-    return ApprovalPolicy(**{**fields, "on_timeout": then.on_timeout})

@@ -73,7 +73,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Everything, joined. `background` runs beside the server until it stops; work waits for `caught_up`."""
+    """Everything, joined. `background` runs beside the server until it stops."""
 
     settings: Settings
     store: SqliteStore
@@ -85,7 +85,7 @@ class Service:
     http: httpx.AsyncClient
     health: Health
     site: Site
-    caught_up: Callable[[], Coroutine[Any, Any, None]]
+    resyncer: Resyncer | None
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]]
 
 
@@ -133,7 +133,7 @@ async def _join(
     targets = Targets(store, clock, http, kill, runtimes.of)
     alertmanager = _alertmanager(settings, http, clock)
     looker = Looker(targets, Verifier(prometheus, http, clock), prometheus, actions)
-    actor = Actor(engine, store, clock, targets, kill, actions)
+    actor = Actor(engine, store, clock, targets, kill, actions, approvers=policies.approvers)
     jobs = EmbeddedJobs(store, clock, settings.concurrency)
     pages = MetricPath(metrics.escalation_undelivered.set)
     outbox = Outbox(store, clock, _senders(settings, http, clock, store, pages), _sent(metrics))
@@ -175,7 +175,7 @@ async def _join(
         health=health,
         people=lambda: policies.people,
         reload=policies.reload,
-        resync=resyncer.ask if resyncer is not None else _nothing,
+        resync=resyncer.ask if resyncer is not None else lambda: None,
         observe=observe,
     )
     return Service(
@@ -183,13 +183,20 @@ async def _join(
         store=store,
         jobs=jobs,
         outbox=outbox,
-        executor=Executor(engine, clock, actor, looker, silenced=silences.of if silences is not None else None),
+        executor=Executor(
+            engine,
+            clock,
+            actor,
+            looker,
+            silenced=silences.of if silences is not None else None,
+            failed=metrics.work_failures.inc,
+        ),
         policies=policies,
         runtimes=runtimes,
         http=http,
         health=health,
         site=Site(parts),
-        caught_up=_nothing_to_wait_for if resyncer is None else lambda: resyncer.caught_up(CATCH_UP),
+        resyncer=resyncer,
         background=(
             *((resyncer.run,) if resyncer is not None else ()),
             watch.run,
@@ -225,14 +232,6 @@ def _alertmanager(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> 
         _log.warning("no Alertmanager is configured: what fired or resolved while this service was down is unknown")
         return None
     return AlertmanagerApi(settings.alertmanager_url, http, clock, settings.alertmanager_receiver)
-
-
-def _nothing() -> None:
-    """Do nothing: there is no Alertmanager to re-sync with."""
-
-
-async def _nothing_to_wait_for() -> None:
-    """Return at once: nobody can tell what happened meanwhile."""
 
 
 def _senders(
@@ -330,7 +329,8 @@ async def _serve(settings: Settings, environment: Mapping[str, str]) -> int:
 
 
 async def _work(service: Service) -> None:
-    await service.caught_up()
+    if service.resyncer is not None:
+        await service.resyncer.caught_up(CATCH_UP)
     await service.jobs.run(service.executor.work)
 
 
@@ -364,6 +364,7 @@ async def _stop(
         task.cancel()
     await asyncio.gather(pump, *tasks, return_exceptions=True)
     await asyncio.wait([serving], timeout=5.0)
+    await service.executor.close()
     await service.runtimes.close()
     await service.http.aclose()
     await service.store.close()

@@ -17,7 +17,7 @@ from receiver.core.machine import next_event, wake
 from receiver.core.playbook import Playbook, Policy
 from receiver.core.routing import Router
 from receiver.core.telling import rows
-from receiver.ports import Body, Changes, Clock, Ids, OutboxRow, Quarantined, Store, Unit, View
+from receiver.ports import ActionRecord, Body, Changes, Clock, Ids, OutboxRow, Quarantined, Store, Unit, View
 from receiver.receiving import Batch, Received
 
 UNIT_ALERTS = 500
@@ -28,6 +28,9 @@ FOLLOWING = 100
 
 Decide = Callable[[Incident, Playbook, float], Sequence[ev.Event]]
 """Given an incident, its playbook and the time: what happened. May raise `Refusal`."""
+
+DecideAmong = Callable[[Incident, Playbook, float, Sequence[ActionRecord]], Sequence[ev.Event]]
+"""The same, given the past actions and those under way, too."""
 
 
 class Refusal(Exception):
@@ -141,6 +144,23 @@ class Engine:
         Raises:
             NotFound, Refusal: nothing was stored.
         """
+        return await self._record(incident_id, lambda incident, book, now, _: decide(incident, book, now), again_at)
+
+    async def record_among(self, incident_id: str, decide: DecideAmong, *, since: float) -> Incident:
+        """Store what happened to one incident, decided on what all incidents do in that very unit.
+
+        Args:
+            decide: pure; of two that each begin the last action that a limit allows, the later sees the earlier.
+            since: UNIX seconds; actions started since then, and all under way, are what it sees.
+
+        Raises:
+            NotFound, Refusal: nothing was stored.
+        """
+        return await self._record(incident_id, decide, None, since)
+
+    async def _record(
+        self, incident_id: str, decide: DecideAmong, again_at: float | None, since: float | None = None
+    ) -> Incident:
         result: list[Incident] = []
 
         def unit(view: View) -> Changes:
@@ -149,11 +169,11 @@ class Engine:
                 raise NotFound(f"there is no incident {incident_id}")
             now = self.clock.now()
             playbook = self.version(incident.version)
-            step = self.follow(self.apply(incident, decide(incident, playbook, now), now), now)
+            step = self.follow(self.apply(incident, decide(incident, playbook, now, view.actions), now), now)
             result[:] = [step.incident]
             return self.changes([step], now, again_at=again_at)
 
-        await self._submit(Unit(unit, incidents=(incident_id,)))
+        await self._submit(Unit(unit, incidents=(incident_id,), actions_since=since))
         return result[0]
 
     def version(self, version: str) -> Playbook:

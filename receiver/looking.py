@@ -17,6 +17,9 @@ from remediations.protocol import Context, Intent, Plan, Remediation, Remediatio
 DIAGNOSIS_LIMIT = 20.0
 """Seconds a diagnosis may take; what it found by then is lost, and said so."""
 
+LOOK_LIMIT = 90.0
+"""Seconds a look may take, every question of it included; what answers later can't be told."""
+
 
 class Looker:
     """Looks at targets and metrics; changes nothing.
@@ -52,10 +55,14 @@ class Looker:
         self, incident: Incident, playbook: Playbook, service: Service, check: Check, how: Verification
     ) -> Look:
         """Take one look of a verification."""
-        verdict = await self._target(incident, service, check) if how.target else None
-        return await self._verifier.look(
-            how, service, playbook, incident.labels, since=check.since, target_verdict=verdict
-        )
+        try:
+            async with asyncio.timeout(LOOK_LIMIT):
+                verdict = await self._target(incident, service, check) if how.target else None
+                return await self._verifier.look(
+                    how, service, playbook, incident.labels, since=check.since, target_verdict=verdict
+                )
+        except TimeoutError:
+            return Look(None, failed_now=False, text=f"the look took longer than {LOOK_LIMIT:.0f} s", readings=())
 
     async def _baseline(self, incident: Incident, playbook: Playbook, service: Service) -> tuple[ev.Json, ...]:
         if not playbook.steps:

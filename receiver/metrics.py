@@ -109,6 +109,7 @@ class Metrics:
         self.verifications = self._counter("verifications", "Verifications that ended.", "verdict")
         self.refusals = self._counter("refusals", "Steps that a guardrail refused.", "guardrail")
         self.escalations = self._counter("escalations", "Escalations to people.")
+        self.work_failures = self._counter("work_failures", "Times that work on an incident failed by a defect.")
         self.outbox_sent = self._counter("outbox_sent", "Messages by lane and outcome.", "lane", "outcome")
         self.votes = self._counter("votes", "Approvals and denials by people.", "decision")
 

@@ -14,6 +14,7 @@ from receiver.core.alert import Alert
 from receiver.core.fold import evolve
 from receiver.core.guardrails import Kill
 from receiver.core.incident import Approval, Incident, Phase
+from receiver.core.machine import given_up
 from receiver.core.playbook import Playbook
 from receiver.core.routing import Match
 from receiver.engine import Engine, NotFound, Refusal
@@ -88,7 +89,7 @@ class Operations:
             _still_open(incident)
             if incident.owner == person:
                 raise Refusal(f"{person} has it already")
-            return [*_cancelled(incident, f"{person} took over"), ev.TakenOver(person, via, reason)]
+            return [*given_up(incident, f"{person} took over"), ev.TakenOver(person, via, reason)]
 
         return await self._record(incident_id, decide, lambda one: f"yours now; {_what_now(one)}")
 
@@ -101,7 +102,11 @@ class Operations:
                 raise Refusal("closing needs a reason")
             if incident.action is not None and not incident.action.person_decides:
                 raise Refusal(f"{incident.action.step} is under way; take over, and close when it ended")
-            return [*_cancelled(incident, f"{person} closed it"), ev.Closed(person, reason.strip(), via)]
+            return [
+                *given_up(incident, f"{person} closed it"),
+                *_released(incident, person),
+                ev.Closed(person, reason.strip(), via),
+            ]
 
         return await self._record(incident_id, decide, lambda _: "closed")
 
@@ -229,8 +234,13 @@ def _pending(incident: Incident) -> Approval:
     raise Refusal(f"{incident.id} asks for no approval now (it is {incident.phase.value}{under_way}{last})")
 
 
-def _cancelled(incident: Incident, text: str) -> list[ev.Event]:
-    return [ev.ApprovalEnded(incident.approval.id, "cancelled", text)] if incident.approval is not None else []
+def _released(incident: Incident, person: str) -> list[ev.Event]:
+    """Return the end of an action in doubt, by a person's word: it unlocks the target for the next incident."""
+    action = incident.action
+    if action is None:
+        return []
+    text = f"{person} closed the incident; what became of it is not known: {action.doubt}"
+    return [ev.StepFinished(action.action_id, ok=False, text=text, action=action.action)]
 
 
 def _what_now(incident: Incident) -> str:

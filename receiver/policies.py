@@ -56,6 +56,10 @@ class Policies:
         self._took(policy, people)
         return policy
 
+    def approvers(self) -> int:
+        """Return how many people may approve now."""
+        return len(self.people.who_may(Role.APPROVER))
+
     async def reload(self) -> Reloaded:
         """Load both again and put them in force; with any mistake nothing changes."""
         async with self._one_at_a_time:

@@ -83,11 +83,14 @@ class View:
         alerts: the latest known of each named fingerprint that is known.
         incidents: named incidents by id, and the incidents of `alerts`.
         open: the open incident of each named target that has one.
+        actions: those that the unit asked for, earliest first. No other unit begins one between this look and the
+            unit's commit: two that each may begin the last allowed action see each other.
     """
 
     alerts: Mapping[str, Known]
     incidents: Mapping[str, Incident]
     open: Mapping[str, Incident]
+    actions: Sequence[ActionRecord] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,7 @@ class Unit:
         decide: pure; called on the store's own thread perhaps, with what was named, and again when the commit that
             it shared with others had to be redone. May raise: then the unit alone fails and its caller gets the
             exception.
+        actions_since: UNIX seconds; `decide` needs to see the actions started since then and all that are under way.
         body: a raw body to keep, written in the same unit.
         quarantined: bad alerts to keep, written in the same unit.
     """
@@ -184,6 +188,7 @@ class Unit:
     fingerprints: Sequence[str] = ()
     targets: Sequence[str] = ()
     incidents: Sequence[str] = ()
+    actions_since: float | None = None
     body: Body | None = None
     quarantined: Sequence[Quarantined] = ()
 

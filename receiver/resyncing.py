@@ -12,6 +12,7 @@ from receiver.alertmanager import AlertmanagerApi, AlertmanagerUnavailable, List
 from receiver.core import events as ev
 from receiver.core.alert import AlertStatus
 from receiver.core.incident import Incident
+from receiver.core.machine import given_up
 from receiver.engine import Engine, Refusal
 from receiver.ports import Clock, Store, StoreUnavailable
 
@@ -129,7 +130,12 @@ async def hands_off(engine: Engine, incident_id: str, listed: Listed) -> None:
         await engine.record(
             incident_id,
             lambda incident, _playbook, _now: (
-                [ev.TakenOver("a silence", "alertmanager", f"silenced by {by}")] if incident.automatic else []
+                [
+                    *given_up(incident, f"hands off: silenced by {by}"),
+                    ev.TakenOver("a silence", "alertmanager", f"silenced by {by}"),
+                ]
+                if incident.automatic
+                else []
             ),
         )
     except Refusal as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import httpx
@@ -65,11 +66,18 @@ class Targets:
         self._runtime = runtime
 
     async def context(
-        self, service: Service, *, min_healthy: int = 0, healthy_within: float = 60.0, finishing: bool = False
+        self,
+        service: Service,
+        *,
+        playbook: str | None = None,
+        min_healthy: int = 0,
+        healthy_within: float = 60.0,
+        finishing: bool = False,
     ) -> Context:
         """Return the context for a service.
 
         Args:
+            playbook: whose own kill switch halts it, too.
             finishing: finishing or restoring a begun action isn't a new one, so that the kill switch does not halt it.
 
         Raises:
@@ -82,19 +90,21 @@ class Targets:
             http=self._http,
             now=self._clock.now,
             sleep=self._clock.sleep,
-            checkpoint=_never if finishing else self._checkpoint,
+            checkpoint=_never if finishing else partial(self._checkpoint, playbook),
             min_healthy=min_healthy,
             known_good=known_good_of(record),
             changed_at=(record or {}).get("changed_at"),
             healthy_within=healthy_within,
         )
 
-    async def _checkpoint(self) -> None:
+    async def _checkpoint(self, playbook: str | None) -> None:
         kill = self._kill.state()
         if kill.file is not None:
             raise Halted(f"stopped before the next change: the file {kill.file} exists")
         if kill.everything:
             raise Halted(f"stopped before the next change: the kill switch is on ({kill.by})")
+        if playbook in kill.playbooks:
+            raise Halted(f"stopped before the next change: the kill switch of {playbook} is on ({kill.by})")
 
 
 async def _never() -> None:

@@ -186,6 +186,7 @@ class StepStarted:
         kind: `step`, `undo` (of a failed step) or `cleanup` (taking a successful one back).
         plan: the remediation's plan as JSON, pre-state included.
         cause: for undo and cleanup: the action id that is taken back.
+        undo, cleanup_after: how it is taken back, as its playbook says now; another one may lead by then.
     """
 
     step: str
@@ -196,16 +197,30 @@ class StepStarted:
     parameters: Json = field(default_factory=dict)
     plan: Json = field(default_factory=dict)
     cause: str | None = None
+    undo: bool = False
+    cleanup_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StepInDoubt:
-    """It is not known what became of an intent; the target is asked again at `ask_at`. `person`: page people too."""
+    """It is not known what became of an intent; the target is asked again at `ask_at`. `person`: page people too.
+
+    `quiet`: the target answers, and shows nothing of it yet.
+    """
 
     action_id: str
     text: str
     person: bool = False
     ask_at: float = 0.0
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepWithdrawn:
+    """An intent that was never begun is given up: to the world it would be a new action, so it is decided anew."""
+
+    action_id: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,6 +385,7 @@ Event: TypeAlias = (
     | ApprovalSuspended
     | StepStarted
     | StepInDoubt
+    | StepWithdrawn
     | StepFinished
     | CheckBegan
     | Sampled

@@ -90,9 +90,12 @@ def _alerts(incident: Incident, event: ev.AlertsChanged, at: float) -> Incident:
 
 
 def _lead_changed(incident: Incident, event: ev.LeadChanged, at: float) -> Incident:
-    return replace(
+    after = replace(
         incident, playbook=event.playbook, version=event.version, rank=event.rank, wanted=None, observed=False
     )
+    if incident.phase is Phase.HOLDING:
+        return replace(after, phase=Phase.TRIAGE, check=None, hold_until=None, resolve_by=None)
+    return after
 
 
 def _diagnosed(incident: Incident, event: ev.Diagnosed, at: float) -> Incident:
@@ -116,7 +119,7 @@ def _skipped(incident: Incident, event: ev.StepSkipped, at: float) -> Incident:
 
 def _would_have(incident: Incident, event: ev.WouldHave, at: float) -> Incident:
     done = (*incident.done, Done(event.step, "would_have", started_at=at))
-    return replace(_settled(incident), done=done, observed=True)
+    return replace(_settled(incident), done=done, observed=True, approval=None, phase=Phase.TRIAGE)
 
 
 def _asked(incident: Incident, event: ev.ApprovalAsked, at: float) -> Incident:
@@ -181,18 +184,28 @@ def _started(incident: Incident, event: ev.StepStarted, at: float) -> Incident:
         parameters=event.parameters,
         plan=event.plan,
         cause=event.cause,
+        stirred_at=at,
+        approval=incident.approval,
+        undo=event.undo,
+        cleanup_after=event.cleanup_after,
     )
     return replace(_settled(incident), action=action, approval=None, check=None, phase=Phase.ACTING)
 
 
 def _in_doubt(incident: Incident, event: ev.StepInDoubt, at: float) -> Incident:
     action = _under_way(incident, event.action_id)
-    return replace(
-        incident,
-        action=replace(
-            action, doubt=event.text, person_decides=event.person, asked=action.asked + 1, ask_at=event.ask_at
-        ),
-    )
+    doubted = replace(action, doubt=event.text, person_decides=event.person, ask_at=event.ask_at, quiet=event.quiet)
+    if not event.quiet:
+        doubted = replace(doubted, asked=action.asked + 1, stirred_at=at)
+    return replace(incident, action=doubted)
+
+
+def _withdrawn(incident: Incident, event: ev.StepWithdrawn, at: float) -> Incident:
+    action = _under_way(incident, event.action_id)
+    after = replace(incident, action=None)
+    if action.approval is not None and incident.automatic:
+        return replace(after, approval=action.approval, phase=Phase.AWAITING_APPROVAL)
+    return replace(after, phase=_idle(incident))
 
 
 def _finished(incident: Incident, event: ev.StepFinished, at: float) -> Incident:
@@ -212,6 +225,8 @@ def _finished(incident: Incident, event: ev.StepFinished, at: float) -> Incident
         started_at=action.started_at,
         # A failed action that restored what it found left nothing to undo.
         taken_back=event.restored,
+        undo=action.undo,
+        cleanup_after=action.cleanup_after,
     )
     phase = Phase.VERIFYING if event.ok else _idle(incident)
     return replace(after, done=(*incident.done, done), phase=phase)
@@ -295,8 +310,9 @@ def _with_result(done: tuple[Done, ...], step: str, verdict: str) -> tuple[Done,
 
 
 def _escalated(incident: Incident, event: ev.Escalated, at: float) -> Incident:
-    phase = incident.phase if incident.action is not None else Phase.ESCALATED
-    return replace(_settled(incident), escalation=event.reason, page_at=event.page_at, pages=1, phase=phase, check=None)
+    after = replace(_settled(incident), escalation=event.reason, page_at=event.page_at, pages=1, check=None)
+    # An action in doubt goes on being asked for, but people and the metric that calls them must see it as theirs.
+    return replace(after, approval=None, phase=Phase.ESCALATED)
 
 
 def _paged(incident: Incident, event: ev.Paged, at: float) -> Incident:
@@ -358,6 +374,7 @@ _FOLDS: dict[type[Any], Callable[..., Incident]] = dict(
         _fold(ev.ApprovalSuspended, _suspended),
         _fold(ev.StepStarted, _started),
         _fold(ev.StepInDoubt, _in_doubt),
+        _fold(ev.StepWithdrawn, _withdrawn),
         _fold(ev.StepFinished, _finished),
         _fold(ev.CheckBegan, _check_began),
         _fold(ev.Sampled, _sampled),

@@ -124,6 +124,12 @@ def min_healthy(playbook: Playbook, today: Playbook | None, instances: int) -> i
     return max(named) if named else max(0, instances - 1)
 
 
+def longest_window(playbook: Playbook, today: Playbook | None, fleet: FleetLimits) -> float:
+    """Return the seconds of past actions that some guardrail looks at."""
+    rails = [one.guardrails for one in (playbook, today) if one is not None]
+    return max(fleet.window, *(one.cooldown for one in rails), *(one.max_runs_window for one in rails))
+
+
 # --- the guardrails -------------------------------------------------------------------------------------------------
 
 

@@ -39,6 +39,7 @@ class Done:
         action_id, post_state: of its execution, for undo and cleanup.
         taken_back: whether an undo or cleanup of it ended well.
         takes: undos and cleanups that were tried.
+        undo, cleanup_after: how it is taken back, as it was begun: the playbook that leads later may not know the step.
     """
 
     step: str
@@ -51,11 +52,19 @@ class Done:
     started_at: float = 0.0
     taken_back: bool = False
     takes: int = 0
+    undo: bool = False
+    cleanup_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """The intent that is under way or in doubt."""
+    """The intent that is under way or in doubt.
+
+    Args:
+        approval: with which it was begun; it comes back when the intent is withdrawn.
+        stirred_at: UNIX seconds of the last sign that a call for it may be under way.
+        quiet: whether the target answered last, and showed nothing of it.
+    """
 
     action_id: str
     step: str
@@ -69,6 +78,11 @@ class Action:
     person_decides: bool = False
     asked: int = 0
     ask_at: float = 0.0
+    stirred_at: float = 0.0
+    quiet: bool = False
+    approval: Approval | None = None
+    undo: bool = False
+    cleanup_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

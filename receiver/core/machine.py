@@ -80,6 +80,11 @@ def wake(incident: Incident, playbook: Playbook, now: float) -> float | None:
     return min(ahead, default=now + playbook.page_every)
 
 
+def given_up(incident: Incident, text: str) -> list[ev.Event]:
+    """Return the end of what people are asked, for when they took over or were called anyway."""
+    return [ev.ApprovalEnded(incident.approval.id, "cancelled", text)] if incident.approval is not None else []
+
+
 def step_named(playbook: Playbook, name: str | None) -> Step | None:
     """Return the step of that name."""
     return next((step for step in playbook.steps if step.name == name), None)
@@ -103,25 +108,18 @@ def verification(playbook: Playbook, step: str | None) -> Verification:
     return found.verify if found is not None else Verification(target=False)
 
 
-def to_take_back(incident: Incident, playbook: Playbook) -> Done | None:
+def to_take_back(incident: Incident) -> Done | None:
     """Return the failed step that declares an undo and was not undone yet."""
-    for one in incident.done:
-        step = step_named(playbook, one.step)
-        if one.result == "failed" and one.action_id and step and step.undo and not one.taken_back and not one.takes:
-            return one
-    return None
+    return next(
+        (one for one in incident.done if one.result == "failed" and one.undo and not one.taken_back and not one.takes),
+        None,
+    )
 
 
-def to_clean_up(incident: Incident, playbook: Playbook) -> tuple[Done, ...]:
+def to_clean_up(incident: Incident) -> tuple[Done, ...]:
     """Return what was added for a time and is still there, last first."""
     return tuple(
-        one
-        for one in reversed(incident.done)
-        if one.action_id
-        and one.result in {"executed", "passed"}
-        and not one.taken_back
-        and (step := step_named(playbook, one.step)) is not None
-        and step.cleanup_after is not None
+        one for one in reversed(incident.done) if one.cleanup_after is not None and one.action_id and not one.taken_back
     )
 
 
@@ -149,11 +147,10 @@ def _triage(incident: Incident, playbook: Playbook, now: float) -> ev.Event | No
         return None
     if (reason := _hopeless(incident, now)) is not None:
         return _escalate(incident, playbook, now, reason)
-    if to_take_back(incident, playbook) is not None:
+    if to_take_back(incident) is not None:
         return None
     if incident.wanted is not None:
-        name, version, rank = incident.wanted
-        return ev.LeadChanged(name, version, rank)
+        return ev.LeadChanged(*incident.wanted)
     if incident.observed or not playbook.steps:
         late = incident.deadline is not None and now >= incident.deadline
         return (
@@ -203,7 +200,7 @@ def _due_in_triage(incident: Incident, playbook: Playbook, now: float) -> Comman
         return Diagnose()
     if not incident.automatic or incident.observed or now < incident.settle_until or _waits(incident, now):
         return None
-    if (failed := to_take_back(incident, playbook)) is not None:
+    if (failed := to_take_back(incident)) is not None:
         return TakeBack(failed, "undo")
     step = next_step(incident, playbook)
     return RunStep(step) if step is not None else None
@@ -286,6 +283,9 @@ def _judged(incident: Incident, playbook: Playbook, check: Check, now: float) ->
 
 def _holding(incident: Incident, playbook: Playbook, now: float) -> ev.Event | None:
     check = incident.check
+    if incident.wanted is not None and incident.firing > 0 and incident.automatic:
+        # What is verified so far is another trouble's end: a worse one fires meanwhile.
+        return ev.LeadChanged(*incident.wanted)
     if check is None:
         step = _holding_step(incident)
         end = max(incident.resolve_by or now, incident.hold_until or now)
@@ -311,11 +311,10 @@ def _holding_step(incident: Incident) -> str | None:
 
 
 def _over(incident: Incident, playbook: Playbook, now: float) -> ev.Event:
-    rest = to_clean_up(incident, playbook)
+    rest = to_clean_up(incident)
     if rest:
         steps = tuple(one.step for one in rest)
-        waits = [step.cleanup_after for one in rest if (step := step_named(playbook, one.step)) and step.cleanup_after]
-        at = now + max(waits, default=0.0)
+        at = now + max(one.cleanup_after or 0.0 for one in rest)
         return ev.CleanupPlanned(at, steps, "what was added is taken back after a quiet time")
     check = incident.check
     return ev.Resolved(_how(incident), evidence=check.last if check is not None else incident.evidence)
@@ -334,9 +333,14 @@ def _cleanup(incident: Incident, playbook: Playbook, now: float) -> ev.Event | N
         return ev.CleanupInterrupted("the alert is back before what was added was taken back")
     if incident.check is not None:
         return _judged(incident, playbook, incident.check, now)
-    rest = to_clean_up(incident, playbook)
-    if rest and any(one.takes >= CLEANUP_TRIES for one in rest) and incident.escalation is None:
-        return _escalate(incident, playbook, now, f"{rest[0].step} could not be taken back in {CLEANUP_TRIES} tries")
+    rest = to_clean_up(incident)
+    if rest and incident.escalation is None:
+        if any(one.takes >= CLEANUP_TRIES for one in rest):
+            why = f"{rest[0].step} could not be taken back in {CLEANUP_TRIES} tries"
+            return _escalate(incident, playbook, now, why)
+        if incident.give_up_at is not None and now >= incident.give_up_at:
+            why = f"guardrail {incident.refused} kept refusing to take back {rest[0].step}"
+            return _escalate(incident, playbook, now, why)
     if not rest and incident.last_action_end and incident.hold_until is not None:
         if incident.hold_until < incident.last_action_end:
             return _begin(playbook, None, "cleanup", now, since=incident.last_action_end)
@@ -347,13 +351,15 @@ def _cleanup(incident: Incident, playbook: Playbook, now: float) -> ev.Event | N
 def _due_in_cleanup(incident: Incident, playbook: Playbook, now: float) -> Command | None:
     if incident.cleanup_at is None or now < incident.cleanup_at or _waits(incident, now):
         return None
-    rest = to_clean_up(incident, playbook)
+    rest = to_clean_up(incident)
     return TakeBack(rest[0], "cleanup") if rest and rest[0].takes < CLEANUP_TRIES else None
 
 
 def _escalated(incident: Incident, playbook: Playbook, now: float) -> ev.Event | None:
     if incident.escalation is None:
         return _escalate(incident, playbook, now, f"taken over by {incident.owner}")
+    if incident.action is not None:
+        return None
     if incident.check is not None:
         if incident.firing > 0:
             return _ended(incident, playbook, "failed", "the alert fires again", now)

@@ -87,7 +87,7 @@ def tone_of(event: ev.Event) -> str:
             return "bad"
         case ev.Opened() | ev.StepRefused() | ev.StepInDoubt() | ev.ApprovalAsked() | ev.Verified():
             return "warn"
-        case ev.TakenOver() | ev.CleanupInterrupted():
+        case ev.TakenOver() | ev.CleanupInterrupted() | ev.StepWithdrawn():
             return "warn"
         case _:
             return "info"

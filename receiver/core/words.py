@@ -151,8 +151,14 @@ def _started(event: ev.StepStarted, names: Names) -> str:
 
 
 def _in_doubt(event: ev.StepInDoubt, names: Names) -> str:
+    if event.quiet:
+        return sentences(f"Nothing of {names.action(event.action_id)} is seen yet: {event.text}")
     who = "Only a person can tell" if event.person else "Asking the target"
     return sentences(f"It is not known what became of {names.action(event.action_id)}: {event.text}", who)
+
+
+def _withdrawn(event: ev.StepWithdrawn, names: Names) -> str:
+    return sentences(f"Never began {names.action(event.action_id)}, so it is decided anew: {event.text}")
 
 
 def _finished(event: ev.StepFinished, names: Names) -> str:
@@ -278,6 +284,7 @@ _WORDS: dict[type[Any], Callable[..., str]] = dict(
         _word(ev.ApprovalSuspended, _suspended),
         _word(ev.StepStarted, _started),
         _word(ev.StepInDoubt, _in_doubt),
+        _word(ev.StepWithdrawn, _withdrawn),
         _word(ev.StepFinished, _finished),
         _word(ev.CheckBegan, _check_began),
         _word(ev.Sampled, _sampled),

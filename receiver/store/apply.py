@@ -130,6 +130,8 @@ def _actions(connection: sqlite3.Connection, batch: Batch) -> None:
         insert(connection, _ACTION, 7, values)
     for ended_at, ok, action_id in batch.finished:
         connection.execute("UPDATE actions SET ended_at = ?, ok = ? WHERE id = ?", (ended_at, int(ok), action_id))
+    for action_id in batch.withdrawn:
+        connection.execute("DELETE FROM actions WHERE id = ?", (action_id,))
 
 
 def _bodies(connection: sqlite3.Connection, bodies: list[Body]) -> None:

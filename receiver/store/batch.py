@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from receiver.core import events as ev
@@ -65,6 +65,7 @@ class Batch:
     outbox: list[OutboxRow] = field(default_factory=list)
     started: list[tuple[str, ActionRecord]] = field(default_factory=list)
     finished: list[tuple[float, bool, str]] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
     playbooks: dict[str, Any] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
     bodies: list[Body] = field(default_factory=list)
@@ -95,7 +96,13 @@ class Batch:
             incident = seen.open.get(target)
             if incident is not None:
                 opened[target] = seen.incidents[incident].state
-        return View(alerts, incidents, opened)
+        return View(alerts, incidents, opened, self._actions(unit.actions_since))
+
+    def _actions(self, since: float | None) -> list[ActionRecord]:
+        if since is None:
+            return []
+        found = [one for one in self.seen.actions.values() if one.started_at >= since or one.ended_at is None]
+        return sorted(found, key=lambda one: one.started_at)
 
     def add(self, unit: Unit, changes: Changes) -> None:
         """Take what a unit decided.
@@ -202,8 +209,14 @@ class Batch:
                 state.target, state.playbook, state.id, event.step, event.kind, recorded.at, ended_at=None, ok=None
             )
             self.started.append((event.action_id, record))
+            self.seen.actions[event.action_id] = record
         elif isinstance(event, ev.StepFinished):
             self.finished.append((recorded.at, event.ok, event.action_id))
+            if (begun := self.seen.actions.get(event.action_id)) is not None:
+                self.seen.actions[event.action_id] = replace(begun, ended_at=recorded.at, ok=event.ok)
+        elif isinstance(event, ev.StepWithdrawn):
+            self.withdrawn.append(event.action_id)
+            self.seen.actions.pop(event.action_id, None)
 
     def _take_alerts(self, rows: Sequence[AlertRow], texts: Sequence[bytes]) -> None:
         """Take alerts with their texts; most of the work of a large group, so it avoids a call per alert."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from receiver.core.alert import AlertStatus
-from receiver.ports import Unit
+from receiver.ports import ActionRecord, Unit
 from receiver.store.cache import Cache, Kept, Latest
 from receiver.store.codec import decode_incident, fingerprint_key, fingerprint_text
 from receiver.store.sql import select_in
@@ -20,6 +21,10 @@ _ALERTS = """
 """
 _INCIDENTS = "SELECT n, body, wake_at FROM incidents WHERE id IN ({list})"
 _OPEN = "SELECT n, body, wake_at FROM incidents WHERE open = 1 AND target IN ({list})"
+ACTIONS = """
+    SELECT id, target, playbook, incident, step, kind, started_at, ended_at, ok FROM actions
+    WHERE started_at >= ? OR ended_at IS NULL ORDER BY started_at
+"""
 
 
 @dataclass(slots=True)
@@ -31,12 +36,14 @@ class Seen:
         incidents: by id: the named ones, those of `alerts`, and those of `open`.
         open: the open incident of each named target; None when it has none.
         keys: fingerprints as the database keeps them, of those that were looked up there.
+        actions: by id: what the units asked for, and what they begin.
     """
 
     alerts: dict[str, Latest] = field(default_factory=dict)
     incidents: dict[str, Kept] = field(default_factory=dict)
     open: dict[str, str | None] = field(default_factory=dict)
     keys: dict[str, int | str] = field(default_factory=dict)
+    actions: dict[str, ActionRecord] = field(default_factory=dict)
 
 
 def load(connection: sqlite3.Connection, cache: Cache, units: Iterable[Unit]) -> Seen:
@@ -44,14 +51,19 @@ def load(connection: sqlite3.Connection, cache: Cache, units: Iterable[Unit]) ->
     seen = Seen()
     fingerprints: set[str] = set()
     incidents: set[str] = set()
+    since: list[float] = []
     for unit in units:
         fingerprints.update(unit.fingerprints)
         incidents.update(unit.incidents)
         seen.open.update(dict.fromkeys(unit.targets))
+        if unit.actions_since is not None:
+            since.append(unit.actions_since)
     _alerts(connection, cache, seen, fingerprints)
     incidents.update(known.incident for known in seen.alerts.values() if known.incident is not None)
     _open(connection, cache, seen)
     _named(connection, cache, seen, incidents)
+    if since:
+        seen.actions.update((row[0], action_record(row)) for row in connection.execute(ACTIONS, (min(since),)))
     return seen
 
 
@@ -102,3 +114,9 @@ def _fetch(connection: sqlite3.Connection, cache: Cache, seen: Seen, statement: 
         cache.keep(kept)
         found.append(kept)
     return found
+
+
+def action_record(row: tuple[Any, ...]) -> ActionRecord:
+    """Return a row of `ACTIONS`."""
+    _, target, playbook, name, step, kind, started_at, ended_at, ok = row
+    return ActionRecord(target, playbook, name, step, kind, started_at, ended_at, None if ok is None else bool(ok))

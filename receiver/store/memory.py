@@ -48,7 +48,6 @@ class MemoryStore:
         self._events: dict[str, list[tuple[float, str, int, bytes]]] = {}
         self._mailbox = Mailbox()
         self._playbooks: dict[str, Playbook] = {}
-        self._actions: dict[str, ActionRecord] = {}
         self._counters: Counter[str] = Counter()
         self._bodies: list[Body] = []
         self._quarantined: list[Quarantined] = []
@@ -82,10 +81,6 @@ class MemoryStore:
             self._events.setdefault(recorded.incident, []).append((recorded.at, *encode_event(recorded.event)))
         for told in batch.outbox:
             self._mailbox.add(told)
-        self._actions.update(batch.started)
-        for ended_at, ok, action_id in batch.finished:
-            if (found := self._actions.get(action_id)) is not None:
-                self._actions[action_id] = _ended(found, ended_at, ok=ok)
         self._playbooks.update(batch.playbooks)
         self._counters.update(batch.counters)
         self._bodies += batch.bodies
@@ -159,7 +154,7 @@ class MemoryStore:
 
     async def actions(self, since: float) -> Sequence[ActionRecord]:
         """Return actions started since then, and all that are under way, earliest first."""
-        found = [one for one in self._actions.values() if one.started_at >= since or one.ended_at is None]
+        found = [one for one in self._seen.actions.values() if one.started_at >= since or one.ended_at is None]
         return sorted(found, key=lambda one: one.started_at)
 
     async def outbox(self, limit: int) -> Sequence[tuple[int, OutboxRow, int]]:
@@ -241,9 +236,3 @@ def _page(items: Sequence[tuple[int, Any]], limit: int, after: str | None) -> Pa
 
 def _seen_again(row: AlertRow, at: float) -> AlertRow:
     return AlertRow(row.alert, row.incident, row.playbook, row.reason, at, row.repeats + 1)
-
-
-def _ended(one: ActionRecord, ended_at: float, *, ok: bool) -> ActionRecord:
-    return ActionRecord(
-        one.target, one.playbook, one.incident, one.step, one.kind, one.started_at, ended_at=ended_at, ok=ok
-    )

@@ -24,7 +24,7 @@ from receiver.store.codec import (
     fingerprint_text,
     unpack,
 )
-from receiver.store.loading import STATUS
+from receiver.store.loading import ACTIONS, STATUS, action_record
 from receiver.store.sql import select_in
 
 _ALERT_COLUMNS = "a.n, a.fingerprint, a.starts_at, a.status, i.id, a.repeats, a.seen_at"
@@ -177,17 +177,7 @@ def playbook(connection: sqlite3.Connection, version: str) -> Playbook | None:
 
 def actions(connection: sqlite3.Connection, since: float) -> list[ActionRecord]:
     """Return actions started since then, and all that are under way, earliest first."""
-    found = connection.execute(
-        """
-        SELECT target, playbook, incident, step, kind, started_at, ended_at, ok FROM actions
-        WHERE started_at >= ? OR ended_at IS NULL ORDER BY started_at
-        """,
-        (since,),
-    )
-    return [
-        ActionRecord(target, playbook, name, step, kind, started_at, ended_at, None if ok is None else bool(ok))
-        for target, playbook, name, step, kind, started_at, ended_at, ok in found
-    ]
+    return [action_record(row) for row in connection.execute(ACTIONS, (since,))]
 
 
 def get(connection: sqlite3.Connection, key: str) -> Any:

@@ -77,10 +77,10 @@ class Ingest:
             await Problem(503, detail, headers=[RETRY_AFTER]).send(send)
         except Disconnected:
             status = 499
-        except Exception:  # noqa: BLE001 - a defect is answered in words too, and Alertmanager sends it again
-            _log.exception("webhook failed")
+        except Exception:
             detail = "The service failed to take this; its log says why. Nothing is lost if it is sent again."
             await Problem(500, detail, headers=[RETRY_AFTER]).send(send)
+            raise
         finally:
             self._parts.metrics.webhooks.answered(status, self._monotonic() - began, size)
 

@@ -57,7 +57,7 @@ def policy(target: Counting, services: list[str]) -> dict[str, Any]:
                 "name": "call",
                 "match": 'alertname="Broken"',
                 "severity": "P2",
-                "steps": [{"name": "call", "action": "http", "parameters": call}],
+                "steps": [{"name": "call", "action": "http", "parameters": call, "timeout": "6s"}],
             }
         ],
     }
@@ -165,7 +165,12 @@ def held(service: Service, target: Counting, sender: Sender, ended: dict[str, di
     twice = {name: keys for name, keys in target.calls.items() if len(keys) != 1}
     assert not twice, f"called more than once: {twice}"
     for name, one in ended.items():
-        begun = [entry["data"]["action_id"] for entry in one["timeline"] if entry["kind"] == "step_started"]
+        ids = {
+            kind: [entry["data"]["action_id"] for entry in one["timeline"] if entry["kind"] == kind]
+            for kind in ("step_started", "step_withdrawn")
+        }
+        # One that never arrived is given up, and decided anew under another id.
+        begun = [action_id for action_id in ids["step_started"] if action_id not in ids["step_withdrawn"]]
         assert set(target.calls.get(name, [])) <= set(begun), f"{name}: a call whose intent was never stored"
         assert len(begun) == len(set(begun))
         if one["state"] == "resolved":

@@ -80,6 +80,18 @@ async def waiting(store: Store) -> list[str]:
     return [row.key for _, row, _ in await store.outbox(100)]
 
 
+async def seen_actions(store: Store, since: float | None) -> list[str]:
+    """Return the steps of the actions that a unit sees."""
+    views: list[View] = []
+
+    def look(view: View) -> Changes:
+        views.append(view)
+        return Changes()
+
+    await store.submit(Unit(look, actions_since=since))
+    return [one.step for one in views[-1].actions]
+
+
 def closed(reason: str = "done") -> ev.Closed:
     return ev.Closed("ann", reason, "cli")
 
@@ -418,6 +430,40 @@ class StoreContract:
         (ended,) = await store.actions(NOW)
         assert (ended.ended_at, ended.ok) == (NOW + 7, True)
         assert not await store.actions(NOW + 1)
+
+    async def test_an_action_that_was_withdrawn_never_was(self, store: Store) -> None:
+        incident = await opened(store)
+        await recorded(store, incident.id, ev.StepStarted("restart", "a-1", "restart", "step", "restarts it"))
+        await recorded(store, incident.id, ev.StepWithdrawn("a-1", "it never began"))
+        assert not await store.actions(0.0)
+
+    async def test_a_unit_sees_the_actions_that_it_asks_for_and_no_others(self, store: Store) -> None:
+        old, new = await opened(store, "old", "a"), await opened(store, "new", "b")
+        await recorded(store, old.id, ev.StepStarted("one", "a-1", "restart", "step", ""), now=NOW - 90)
+        await recorded(store, new.id, ev.StepStarted("two", "a-2", "restart", "step", ""), now=NOW - 10)
+        assert await seen_actions(store, None) == []
+        assert await seen_actions(store, NOW - 50) == ["one", "two"], "the first is under way still"
+        await recorded(store, old.id, ev.StepFinished("a-1", ok=True, text="done"), now=NOW - 80)
+        assert await seen_actions(store, NOW - 50) == ["two"]
+        assert await seen_actions(store, NOW - 100) == ["one", "two"]
+
+    async def test_of_units_that_wait_for_one_commit_the_later_sees_what_the_earlier_began(self, store: Store) -> None:
+        incidents = [await opened(store, f"svc-{number}", f"{number:016x}") for number in range(20)]
+        began: list[int] = []
+
+        def begin(incident: Incident) -> Unit:
+            def decide(view: View) -> Changes:
+                began.append(len(view.actions))
+                if len(view.actions) >= 3:
+                    return Changes()
+                started = ev.StepStarted("restart", f"a-{incident.id}", "restart", "step", "restarts it")
+                return append(view.incidents[incident.id], incident.id, [started], NOW)
+
+            return Unit(decide, incidents=(incident.id,), actions_since=NOW - 600)
+
+        await asyncio.gather(*(store.submit(begin(incident)) for incident in incidents))
+        assert len(await store.actions(0.0)) == 3
+        assert max(began) == 3
 
     # --- evidence ---------------------------------------------------------------------------------------------------
 

@@ -133,6 +133,7 @@ class World:
         self.clock = FakeClock()
         self.ids = CountedIds()
         self.metrics = FakeMetrics(self.clock)
+        self.approvers = 2
         self.runtime = MemoryRuntime(self.clock.now, self.clock.sleep)
 
     async def open(self) -> None:
@@ -146,7 +147,9 @@ class World:
         actions = load_actions().actions
         targets = Targets(self.store, self.clock, self.http, self.kill, lambda _: self.runtime)
         verifier = Verifier(self.metrics, self.http, self.clock, shortest_window=1.0)
-        self.actor = Actor(self.engine, self.store, self.clock, targets, self.kill, actions)
+        self.actor = Actor(
+            self.engine, self.store, self.clock, targets, self.kill, actions, approvers=lambda: self.approvers
+        )
         looker = Looker(targets, verifier, self.metrics, actions)
         self.executor = Executor(self.engine, self.clock, self.actor, looker)
         self.operations = Operations(self.engine, self.clock, self.actor, self.kill, lambda: None)

@@ -7,7 +7,7 @@ from receiver.core.alert import AlertStatus
 from receiver.core.commands import Command
 from receiver.core.fold import evolve, replay
 from receiver.core.incident import Incident, Phase
-from receiver.core.machine import due, next_event, wake
+from receiver.core.machine import due, next_event, step_named, wake
 from receiver.core.playbook import ApprovalPolicy, OnFailure, Playbook, Step, Verification
 from receiver.core.severity import Severity
 
@@ -106,7 +106,20 @@ class Life:
     def start(self, name: str, *, kind: str = "step", cause: str | None = None) -> str:
         """Store an intent; returns its action id."""
         action_id = f"a-{name}-{kind}-{self.incident.seq}"
-        self.feed(ev.StepStarted(name, action_id, name, kind, f"{kind} {name}", plan={"summary": name}, cause=cause))
+        rung = step_named(self.book, name) or Step(name, name)
+        self.feed(
+            ev.StepStarted(
+                name,
+                action_id,
+                name,
+                kind,
+                f"{kind} {name}",
+                plan={"summary": name},
+                cause=cause,
+                undo=rung.undo,
+                cleanup_after=rung.cleanup_after,
+            )
+        )
         return action_id
 
     def run(self, name: str, *, ok: bool = True, restored: bool = False) -> str:

@@ -281,7 +281,12 @@ def test_an_intent_in_doubt_is_asked_about_at_its_time_and_pages_when_a_person_m
     assert isinstance(life.due(), ResumeAction)
     life.feed(ev.StepInDoubt(action_id, "no answer", person=True, ask_at=life.now + 15))
     assert life.incident.escalation is not None
-    assert life.phase() is Phase.ACTING, "the target stays locked"
+    assert life.phase() is Phase.ESCALATED
+    assert life.incident.action is not None, "the target stays locked"
+    life.alerts(ended=1)
+    assert life.incident.check is None, "nothing is verified while it is not known what is done"
+    life.advance(15.0)
+    assert isinstance(life.due(), ResumeAction), "the asking goes on"
     life.feed(ev.StepFinished(action_id, ok=True, text="it was done"))
     assert life.phase() is Phase.VERIFYING
 

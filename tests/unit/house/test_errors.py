@@ -12,6 +12,7 @@ EVERYTHING: Final = frozenset({"Exception", "BaseException"})
 
 SUPERVISORS: Final[Mapping[str, str]] = {
     "receiver/store/writer.py": "a unit that fails in any way must fail alone; its own caller gets the very exception",
+    "receiver/performing.py": "an action's defect leaves its outcome in doubt: logged, and its target is asked",
     "receiver/jobs/embedded.py": "one incident's failure must not end the queue of all others; logged, tried again",
     "receiver/web/ingest.py": "a defect is logged and answered as a problem, so that the sender keeps what it has",
 }

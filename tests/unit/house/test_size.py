@@ -9,7 +9,6 @@ MODULE_LIMIT: Final = 300
 FUNCTION_LIMIT: Final = 50
 
 LONGER_MODULES: Final[Mapping[str, str]] = {
-    "receiver/acting.py": "one step from its plan to its outcome, in-doubt ones too: the order is the point",
     "receiver/core/machine.py": "every phase's next event in one table: a split would hide which phase comes before",
 }
 """Module to the reason why it isn't two."""
