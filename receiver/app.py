@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -23,7 +24,7 @@ from receiver.chat.escalation import EscalationSender, MetricPath, WebhookPath
 from receiver.chat.outbox import ChatSender, Outbox, Sender
 from receiver.clock import SystemClock
 from receiver.control import KillSwitch
-from receiver.core.events import Acknowledged, ApprovalEnded, Closed, Recorded, Resolved, TakenOver, Voted
+from receiver.core.events import Acknowledged, ApprovalEnded, Closed, Resolved, TakenOver, Voted
 from receiver.core.playbook import Policy
 from receiver.counting import count
 from receiver.engine import Engine
@@ -36,7 +37,7 @@ from receiver.metrics import Metrics
 from receiver.operations import Operations
 from receiver.playbooks import PolicyError
 from receiver.policies import Policies
-from receiver.ports import Clock, StoreLocked, StoreUnavailable, StoreUnusable
+from receiver.ports import Changes, Clock, StoreLocked, StoreUnavailable, StoreUnusable
 from receiver.prometheus import Prometheus
 from receiver.resyncing import Resyncer, Silences
 from receiver.runtimes import Runtimes
@@ -151,13 +152,16 @@ async def _join(
 
     outside = PartsWatch(clock, prometheus, alertmanager, lambda: engine.policy.services, runtimes.of, noted)
 
-    def stored(recorded: Sequence[Recorded]) -> None:
-        count(metrics, recorded)
-        for one in recorded:
+    def stored(changes: Changes) -> None:
+        count(metrics, changes.events)
+        for one in changes.events:
             if isinstance(one.event, KNOWN_OF):
                 pages.forget(one.incident)
-        jobs.nudge()
-        outbox.nudge()
+        for at in changes.wake.values():
+            if at is not None:
+                jobs.nudge(at)
+        if changes.outbox:
+            outbox.nudge()
 
     def observe() -> None:
         metrics.in_mode(settings.mode)
@@ -301,6 +305,9 @@ async def _serve(settings: Settings, environment: Mapping[str, str]) -> int:
     if told is not None:
         _log.warning(told)
     service = await build(settings, environment)
+    # What is there now stays; a full collection would walk through all of it, some 50 ms in which nobody is answered.
+    gc.collect()
+    gc.freeze()
     server = make_server(service.site, settings)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

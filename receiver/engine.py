@@ -7,7 +7,7 @@ Knows the store as a port only.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from receiver.core import events as ev
 from receiver.core.alert import Alert
@@ -17,7 +17,20 @@ from receiver.core.machine import next_event, wake
 from receiver.core.playbook import Playbook, Policy
 from receiver.core.routing import Router
 from receiver.core.telling import rows
-from receiver.ports import ActionRecord, Body, Changes, Clock, Ids, OutboxRow, Quarantined, Store, Unit, View
+from receiver.ports import (
+    ActionRecord,
+    AlertRow,
+    Body,
+    Changes,
+    Clock,
+    Ids,
+    OutboxRow,
+    Quarantined,
+    Repeat,
+    Store,
+    Unit,
+    View,
+)
 from receiver.receiving import Batch, Received
 
 UNIT_ALERTS = 500
@@ -57,6 +70,10 @@ class Step:
     incident: Incident
     recorded: tuple[ev.Recorded, ...]
 
+    def after(self, before: Incident | None, recorded: Sequence[ev.Recorded]) -> Step:
+        """Return it with what the incident gathered earlier in the unit."""
+        return Step(before, self.incident, (*recorded, *self.recorded))
+
 
 class Engine:
     """Submits what happened to the store.
@@ -76,7 +93,7 @@ class Engine:
         self.lanes = tuple(lanes)
         self.router = Router(policy)
         self._versions: dict[str, Playbook] = {}
-        self.on_stored: Callable[[Sequence[ev.Recorded]], None] = lambda _: None
+        self.on_stored: Callable[[Changes], None] = lambda _: None
 
     @property
     def policy(self) -> Policy:
@@ -193,18 +210,26 @@ class Engine:
 
     def follow(self, step: Step, now: float) -> Step:
         """Add what follows by itself; pure."""
-        recorded = list(step.recorded)
+        following: list[ev.Recorded] = []
         current = step.incident
         for _ in range(FOLLOWING):
             event = next_event(current, self.version(current.version), now)
             if event is None:
-                return replace(step, incident=current, recorded=tuple(recorded))
-            recorded.append(ev.Recorded(current.id, current.seq + 1, now, event))
-            current = evolve(current, recorded[-1])
-        raise AssertionError(f"{current.id}: {type(recorded[-1].event).__name__} follows from itself")
+                return Step(step.before, current, (*step.recorded, *following)) if following else step
+            following.append(ev.Recorded(current.id, current.seq + 1, now, event))
+            current = evolve(current, following[-1])
+        raise AssertionError(f"{current.id}: {type(following[-1].event).__name__} follows from itself")
 
-    def changes(self, steps: Sequence[Step], now: float, *, again_at: float | None = None) -> Changes:
-        """Return what a unit has to write for these incidents."""
+    def changes(
+        self,
+        steps: Sequence[Step],
+        now: float,
+        *,
+        again_at: float | None = None,
+        alerts: Sequence[AlertRow] = (),
+        repeats: Sequence[Repeat] = (),
+    ) -> Changes:
+        """Return what a unit has to write for these incidents, and for their alerts."""
         wakes: dict[str, float | None] = {}
         told: list[OutboxRow] = []
         for step in steps:
@@ -213,6 +238,8 @@ class Engine:
             if step.recorded:
                 told.extend(rows(step.before, step.incident, step.recorded, self.lanes))
         return Changes(
+            alerts=alerts,
+            repeats=repeats,
             incidents=[step.incident for step in steps if step.recorded],
             events=[recorded for step in steps for recorded in step.recorded],
             wake=wakes,
@@ -226,7 +253,7 @@ class Engine:
             except MissingPlaybook as missing:
                 await self.playbook(missing.version)
                 continue
-            self.on_stored(changes.events)
+            self.on_stored(changes)
             return
         raise Refusal("a unit keeps needing playbook versions that are not stored")
 

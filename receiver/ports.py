@@ -386,6 +386,6 @@ class Jobs(Protocol):
         """Call `work(incident id)` for what is due until cancelled."""
         ...
 
-    def nudge(self) -> None:
-        """Say that something may have become due."""
+    def nudge(self, at: float = 0.0) -> None:
+        """Say that something is due at a time (UNIX seconds), by default now."""
         ...

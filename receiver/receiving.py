@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from receiver.core import events as ev
@@ -15,6 +15,13 @@ from receiver.ports import AlertRow, Changes, Repeat, View
 
 if TYPE_CHECKING:
     from receiver.engine import Engine, Step
+
+# Every alert asks these several times; an enum's attribute and its hash cost more than a module's name.
+_FIRING = AlertStatus.FIRING
+_REPEAT = Change.REPEAT
+_STALE = Change.STALE
+_COUNTED = (Change.NEW, _REPEAT, Change.RESOLVED, Change.REFIRED, _STALE)
+"""In the order of `Received`."""
 
 GIVE_UP = 86_400.0
 """Seconds after which people are called about an incident that only watches its alert."""
@@ -70,47 +77,49 @@ class Batch:
         self._open: dict[str, str] = {}
         self._rows: dict[str, AlertRow] = {}
         self._repeats: list[Repeat] = []
-        self._counts: dict[str, int] = {}
+        self._found: list[Change] = []
+        self._unmatched = 0
         for alert, match in zip(self._alerts, self._matches, strict=True):
             self._take(alert, match)
-        self.received = Received(**self._counts)
+        new, repeats, resolved, refired, stale = map(self._found.count, _COUNTED)
+        self.received = Received(new, repeats, resolved, refired, stale, self._unmatched)
         return self._written()
 
     def _take(self, alert: Alert, match: Match | NoMatch) -> None:
         known = self._latest.get(alert.fingerprint)
         change = change_of(alert, known)
-        if change is Change.REPEAT and _is_taken_now(alert, match, known):
+        if change is _REPEAT and _is_taken_now(alert, match, known):
             change = Change.NEW
-        if change in {Change.REPEAT, Change.STALE}:
-            self._count("repeats" if change is Change.REPEAT else "stale")
+        self._found.append(change)
+        if change is _REPEAT or change is _STALE:
             self._repeats.append(Repeat(alert.fingerprint, self._now))
             return
-        row = self._fired(alert, match, known) if alert.status is AlertStatus.FIRING else self._ended(alert, known)
+        row = self._fired(alert, match, known) if alert.status is _FIRING else self._ended(alert, known)
         self._rows[alert.fingerprint] = row
         self._latest[alert.fingerprint] = Known(alert.starts_at, alert.status, row.incident)
-        self._count({Change.NEW: "new", Change.RESOLVED: "resolved", Change.REFIRED: "refired"}[change])
 
     def _fired(self, alert: Alert, match: Match | NoMatch, known: Known | None) -> AlertRow:
-        if known is not None and known.status is AlertStatus.FIRING:
+        if known is not None and known.status is _FIRING:
             # It flapped between two flushes: the earlier episode ended without a word, wherever the new one leads.
             self._end(alert, known.incident)
         if isinstance(match, NoMatch):
-            self._count("unmatched")
+            self._unmatched += 1
             return AlertRow(alert, None, reason=match.reason, seen_at=self._now)
         gathered = self._join(alert, match)
+        playbook = match.playbook
         change = ev.AlertChange(
             alert.fingerprint,
-            AlertStatus.FIRING,
+            _FIRING,
             alert.starts_at,
             alert.name,
             match.severity,
-            match.playbook.name,
-            match.playbook.version,
-            match.playbook.rank,
+            playbook.name,
+            playbook.version,
+            playbook.rank,
         )
         gathered.changes.append(change)
         gathered.started += 1
-        return AlertRow(alert, gathered.incident.id, playbook=match.playbook.name, seen_at=self._now)
+        return AlertRow(alert, gathered.incident.id, playbook.name, None, self._now)
 
     def _ended(self, alert: Alert, known: Known | None) -> AlertRow:
         incident = known.incident if known is not None else None
@@ -184,17 +193,13 @@ class Batch:
 
     def _written(self) -> Changes:
         steps = [self._step(gathered) for gathered in self._gathered.values()]
-        changes = self._engine.changes(steps, self._now)
-        return replace(changes, alerts=list(self._rows.values()), repeats=self._repeats)
+        rows = list(self._rows.values())
+        return self._engine.changes(steps, self._now, alerts=rows, repeats=self._repeats)
 
     def _step(self, gathered: _Gathered) -> Step:
         event = ev.AlertsChanged(tuple(gathered.changes), gathered.started, gathered.ended, self._source)
         step = self._engine.apply(gathered.incident, [event] if gathered.changes else [], self._now)
-        step = replace(step, before=gathered.before, recorded=(*gathered.recorded, *step.recorded))
-        return self._engine.follow(step, self._now)
-
-    def _count(self, what: str) -> None:
-        self._counts[what] = self._counts.get(what, 0) + 1
+        return self._engine.follow(step.after(gathered.before, gathered.recorded), self._now)
 
 
 def _is_taken_now(alert: Alert, match: Match | NoMatch, known: Known | None) -> bool:

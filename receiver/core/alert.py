@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class AlertStatus(StrEnum):
@@ -43,8 +44,7 @@ class Alert:
         return self.labels.get("alertname", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What is stored as a fingerprint's latest: duplicates are judged against it.
 
     Args:

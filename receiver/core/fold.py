@@ -13,6 +13,8 @@ from receiver.core.incident import Action, Approval, Check, Done, Incident, Phas
 
 E = TypeVar("E")
 
+_FIRING = AlertStatus.FIRING
+
 
 class FoldError(ValueError):
     """An event that can't follow: a damaged log, or a defect of ours."""
@@ -34,7 +36,7 @@ def evolve(incident: Incident | None, recorded: Recorded) -> Incident:
     if not incident.open and not isinstance(event, ev.Noted):
         raise FoldError(f"{incident.id}: {type(event).__name__} after the end")
     folded = _FOLDS[type(event)](incident, event, recorded.at)
-    return replace(folded, seq=recorded.seq, updated_at=recorded.at)
+    return folded.but(seq=recorded.seq, updated_at=recorded.at)
 
 
 def replay(log: Iterable[Recorded]) -> Incident | None:
@@ -71,15 +73,15 @@ def _alerts(incident: Incident, event: ev.AlertsChanged, at: float) -> Incident:
     severity, wanted = incident.severity, incident.wanted
     lead = wanted[2] if wanted else incident.rank
     for change in event.changes:
-        if change.status is AlertStatus.FIRING:
-            severity = severity.worst(change.severity)
+        if change.status is _FIRING:
+            if change.severity is not severity:
+                severity = severity.worst(change.severity)
             if change.rank < lead:
                 wanted, lead = (change.playbook, change.version, change.rank), change.rank
     approval = incident.approval
     if event.started and approval is not None and approval.checked:
         approval = replace(approval, checked=False)
-    return replace(
-        incident,
+    return incident.but(
         severity=severity,
         wanted=wanted,
         approval=approval,

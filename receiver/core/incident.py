@@ -26,7 +26,12 @@ class Phase(StrEnum):
     @property
     def terminal(self) -> bool:
         """Whether nothing follows."""
-        return self in {Phase.RESOLVED, Phase.CLOSED}
+        # Asked several times an alert, and an enum's hash is a call.
+        return self is _RESOLVED or self is _CLOSED
+
+
+_RESOLVED = Phase.RESOLVED
+_CLOSED = Phase.CLOSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +156,7 @@ class Check:
     failed_now: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Incident:
     """One trouble of one target, from its first alert to its end.
 
@@ -218,6 +223,21 @@ class Incident:
     pages: int = 0
     page_at: float | None = None
     observed: bool = False
+
+    def but(self, **changes: Any) -> Incident:
+        """Return it with these fields changed, as `dataclasses.replace` does at ten times the cost: each alert pays it.
+
+        Raises:
+            TypeError: there is no such field.
+        """
+        changed = object.__new__(Incident)
+        values = changed.__dict__
+        values.update(self.__dict__)
+        known = len(values)
+        values.update(changes)
+        if len(values) > known:
+            raise TypeError(f"an incident has no field {', '.join(changes.keys() - self.__dict__.keys())}")
+        return changed
 
     @property
     def open(self) -> bool:

@@ -36,16 +36,36 @@ class Considered:
     reason: str
 
 
+_REMEMBERED = 4096
+"""Answers that a router keeps; a storm asks for few different ones."""
+
+_LONGEST = 2000
+"""Characters of label values above which an answer isn't kept."""
+
+
 class Router:
-    """`choose` over one policy. Holds nothing but what the policy says, so it is as pure as a function."""
+    """`choose` over one policy. Holds nothing but what follows from the policy, so it is as pure as a function."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
+        self._asked = _asked(policy)
+        self._answers: dict[tuple[str | None, ...], Match | NoMatch] = {}
         self._services = {name: service for service in policy.services.values() for name in service.aliases}
         self._services.update(policy.services)
 
     def choose(self, labels: Mapping[str, str]) -> Match | NoMatch:
         """Return the first playbook in file order that takes these labels and whose service is managed."""
+        key = tuple(map(labels.get, self._asked))
+        found = self._answers.get(key)
+        if found is None:
+            found = self._choose(labels)
+            if len(self._answers) >= _REMEMBERED:
+                self._answers.clear()
+            if sum(len(value) for value in key if value) <= _LONGEST:
+                self._answers[key] = found
+        return found
+
+    def _choose(self, labels: Mapping[str, str]) -> Match | NoMatch:
         for playbook in self.policy.playbooks:
             if all_match(playbook.match, labels):
                 return self._with_service(playbook, labels)
@@ -84,3 +104,13 @@ class Router:
                 return Considered(playbook.name, matched=False, reason=f"{one} does not hold: {shown}")
         found = self._with_service(playbook, labels)
         return Considered(playbook.name, matched=isinstance(found, Match), reason=found.reason)
+
+
+def _asked(policy: Policy) -> tuple[str, ...]:
+    """Return the names of all labels that an answer can depend on."""
+    names: set[str] = set()
+    for playbook in policy.playbooks:
+        names.update(playbook.target_labels)
+        for matchers in (playbook.match, *(rule.match for rule in playbook.severity_rules)):
+            names.update(one.name for one in matchers)
+    return tuple(sorted(names))

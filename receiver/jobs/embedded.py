@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -66,11 +67,17 @@ class EmbeddedJobs:
         self._targets: set[str] = set()
         self._rests: dict[str, _Rest] = {}
         self._nudged = asyncio.Event()
+        self._next_look = math.inf
         self._draining = False
 
-    def nudge(self) -> None:
-        """Say that something may have become due; from the event loop's thread."""
-        self._nudged.set()
+    def nudge(self, at: float = 0.0) -> None:
+        """Say that something is due at a time (UNIX seconds), by default now; from the event loop's thread.
+
+        Only what is due before the next look ends the wait for it: a storm of alerts on incidents that wait for
+        something else costs no look.
+        """
+        if at < self._next_look:
+            self._nudged.set()
 
     @property
     def running(self) -> int:
@@ -85,7 +92,9 @@ class EmbeddedJobs:
         try:
             while True:
                 self._nudged.clear()
+                self._next_look = math.inf
                 wait = await self._scan(work)
+                self._next_look = self._clock.now() + wait
                 await self._idle(wait)
         finally:
             tasks = list(self._running.values())

@@ -162,12 +162,12 @@ def fingerprint_key(fingerprint: str) -> int | str:
     """Return a fingerprint as the database keeps it: 16 hex digits as an integer of 8 bytes, others as text."""
     if len(fingerprint) == 16:
         try:
-            key = int(fingerprint, 16)
+            key = bytes.fromhex(fingerprint)
         except ValueError:
             return fingerprint
-        # int() takes capitals, signs and underscores too; those don't come back the same, so they stay text.
-        if f"{key:016x}" == fingerprint:
-            return key - (1 << 64) if key >> 63 else key
+        # Capitals and spaces are taken too; those don't come back the same, so they stay text.
+        if key.hex() == fingerprint:
+            return int.from_bytes(key, "big", signed=True)
     return fingerprint
 
 

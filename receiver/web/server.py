@@ -79,12 +79,13 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_bytes = 0
         self._in_head = True
+        self._begun = False
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for a first request."""
         super().connection_made(transport)
-        self._expect_head()
+        self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
@@ -100,15 +101,17 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._refuse(b"431 Request Header Fields Too Large")
                 return
         super().data_received(data)
+        if self._begun:
+            self._wait_for_head()
 
     def on_message_begin(self) -> None:
-        """Begin to wait for the rest of a head."""
+        """A head begins; most are whole before the packet ends, and need no timer."""
         super().on_message_begin()
-        self._expect_head()
+        self._in_head = self._begun = True
 
     def on_headers_complete(self) -> None:
         """Stop waiting, the head is there."""
-        self._in_head = False
+        self._in_head = self._begun = False
         self._head_bytes = 0
         self._stop_waiting()
         super().on_headers_complete()
@@ -118,8 +121,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._in_head = True
 
-    def _expect_head(self) -> None:
-        self._in_head = True
+    def _wait_for_head(self) -> None:
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(self.header_timeout, self._too_slow)
 

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
+from typing import cast
 
 import pytest
 
 from receiver.jobs.embedded import EmbeddedJobs, Pace
-from receiver.ports import Changes, StoreUnavailable, Unit
+from receiver.ports import Changes, Store, StoreUnavailable, Unit
 from receiver.store.memory import MemoryStore
 from tests.contract.folding import alert, webhook
 
@@ -118,6 +119,42 @@ async def test_a_nudge_ends_the_waiting(store: MemoryStore, clock: Clock) -> Non
         incident = await opened(store, "api", START)
         jobs.nudge()
         await until(lambda: handed == [incident])
+
+
+async def test_only_what_is_due_before_the_next_look_costs_one(store: MemoryStore) -> None:
+    looks = 0
+
+    class Counting:
+        async def due(self, now: float, limit: int) -> Sequence[tuple[str, str]]:
+            nonlocal looks
+            looks += 1
+            return await store.due(now, limit)
+
+        async def next_wake(self, after: float | None = None) -> float | None:
+            return await store.next_wake(after)
+
+    class Standing(Clock):
+        async def sleep(self, seconds: float) -> None:
+            await asyncio.sleep(0 if seconds < 1 else 3600)
+
+    async def turns() -> None:
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    await opened(store, "api", START + 10)
+    jobs = EmbeddedJobs(cast("Store", Counting()), Standing())
+    async with running(jobs, lambda _: turns()):
+        await until(lambda: looks == 1)
+        await turns()
+        jobs.nudge(START + 10)
+        jobs.nudge(START + 86_400)
+        await turns()
+        assert looks == 1
+        jobs.nudge(START + 9)
+        await until(lambda: looks == 2)
+        await turns()
+        jobs.nudge()
+        await until(lambda: looks == 3)
 
 
 async def test_an_incident_is_worked_on_once_at_a_time(store: MemoryStore, clock: Clock) -> None:
