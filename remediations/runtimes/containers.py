@@ -25,6 +25,7 @@ from remediations.protocol import (
     Json,
     KnownGood,
     Progress,
+    RemediationError,
     Target,
     TargetNotFound,
 )
@@ -177,9 +178,23 @@ class ContainersRuntime:
     # --- restart ----------------------------------------------------------------------------------------------------
 
     async def restart(self, target: Target, instance: Instance) -> None:
-        """Restart a container, with its own time to stop."""
-        timeout = (await self._own(target, instance))["Config"].get("StopTimeout") or 10
-        await self.do(lambda api: api.restart(instance.id, timeout=timeout))
+        """Stop a container, in its own time, and start it.
+
+        Not by the engine's own restart: that goes on when we are killed in the middle of it, and being asked again,
+        because nothing seems to have happened yet, it may restart what has just been started. To stop what is being
+        stopped and to start what runs changes nothing.
+        """
+        found = await self._own(target, instance)
+        timeout = found["Config"].get("StopTimeout") or 10
+        if found["HostConfig"].get("AutoRemove"):
+            # Once stopped, the engine would remove it.
+            await self.do(lambda api: api.restart(instance.id, timeout=timeout))
+            return
+        await self.do(lambda api: api.stop(instance.id, timeout=timeout))
+        try:
+            await self.do(lambda api: api.start(instance.id))
+        except ActionRefused as error:
+            raise RemediationError(f"{instance.name} was stopped, and can't be started again: {error}") from error
 
     # --- scale ------------------------------------------------------------------------------------------------------
 
