@@ -18,14 +18,15 @@ RUNS_AT_ONCE = 8
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave benchmarks out unless they are asked for by their marker."""
-    if "benchmark" in config.option.markexpr:
-        return
-    kept = [item for item in items if item.get_closest_marker("benchmark") is None]
-    left = [item for item in items if item.get_closest_marker("benchmark") is not None]
+    """Leave benchmarks and full soaks out unless they are asked for by their marker."""
+    left = [item for item in items if any(_unasked(config, item, marker) for marker in ("benchmark", "soak"))]
     if left:
         config.hook.pytest_deselected(items=left)
-        items[:] = kept
+        items[:] = [item for item in items if item not in left]
+
+
+def _unasked(config: pytest.Config, item: pytest.Item, marker: str) -> bool:
+    return item.get_closest_marker(marker) is not None and marker not in config.option.markexpr
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import random
-import threading
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.acceptance.counting import Counting
-from tests.acceptance.service import JSON, WEBHOOK, Service, alert, group, running
+from tests.acceptance.sender import Sender
+from tests.acceptance.service import Service, running, stamp
+from tests.acceptance.soaking import ROUNDS, Figures, await_end, kills_within
 
 pytestmark = pytest.mark.acceptance
-
-ROUNDS = int(os.environ.get("REMEDIATOR_SOAK_ROUNDS", "10"))
-ENDED = {"resolved", "escalated", "closed"}
 
 
 def policy(target: Counting, services: list[str]) -> dict[str, Any]:
@@ -63,98 +59,52 @@ def policy(target: Counting, services: list[str]) -> dict[str, Any]:
     }
 
 
-class Sender:
-    """Plays Alertmanager: sends each alert until it is acknowledged, repeats some, and tells of each resolve."""
-
-    def __init__(self, service: Service, target: Counting, names: list[str], pace: float, seed: int) -> None:
-        self.acknowledged: set[str] = set()
-        self.failed = 0
-        self.over = threading.Event()
-        self._url = f"{service.url}{WEBHOOK}"
-        self._target = target
-        self._names = names
-        self._pace = pace
-        self._random = random.Random(seed)
-        self.thread = threading.Thread(target=self._run, name="sender", daemon=True)
-
-    def _run(self) -> None:
-        firing: dict[str, dict[str, Any]] = {}
-        with httpx.Client(timeout=20.0, trust_env=False) as http:
-            for name in self._names:
-                firing[name] = alert("Broken", name)
-                self._deliver(http, firing[name])
-                self.acknowledged.add(name)
-                if self._random.random() < 0.3:
-                    self._deliver(http, firing[self._random.choice(list(firing))])
-                self._resolve(http, firing)
-                if self.over.wait(self._pace * self._random.uniform(0.5, 1.5)):
-                    return
-            while firing and not self.over.wait(0.1):
-                self._resolve(http, firing)
-
-    def _resolve(self, http: httpx.Client, firing: dict[str, dict[str, Any]]) -> None:
-        for name in [name for name in firing if self._target.acted_on(name)]:
-            begun = firing.pop(name)
-            self._deliver(http, {**alert("Broken", name, status="resolved"), "startsAt": begun["startsAt"]})
-
-    def _deliver(self, http: httpx.Client, one: dict[str, Any]) -> None:
-        """Send until a 2xx, as Alertmanager does."""
-        while not self.over.is_set():
-            try:
-                if http.post(self._url, content=group(one), headers=JSON).is_success:
-                    return
-            except httpx.TransportError:
-                pass
-            self.failed += 1
-            self.over.wait(0.05)
-
-
-def soak(directory: Path, *, kills: int, incidents: int, seed: int, limit: float) -> None:
+def soak(directory: Path, *, kills: int, incidents: int, seed: int, limit: float) -> Figures:
     """Run it and hold the invariants; `limit` in seconds."""
     begun = time.monotonic()
     dice = random.Random(seed)
     names = [f"target-{number:03d}" for number in range(incidents)]
+    times: list[str] = []
     with Counting() as target:
         file = directory / "playbooks.yaml"
         file.write_text(json.dumps(policy(target, names)))
         with running(directory, [file], "act") as service:
             # The alerts are spread over all the kills; a start takes about a second.
-            sender = Sender(service, target, names, pace=2.0 * kills / incidents, seed=seed)
+            alerts = [("Broken", name) for name in names]
+            sender = Sender(service.url, alerts, target.acted_on, pace=2.0 * kills / incidents, seed=seed)
             sender.thread.start()
             try:
                 for _ in range(kills):
                     time.sleep(dice.uniform(0.1, 1.5))
+                    times.append(stamp(time.time()))
                     service.kill()
                     # Now and then it doesn't even live to be ready.
                     service.start(wait=dice.random() < 0.8)
                 if not service.child.running():
                     raise AssertionError(f"it did not start again:\n{service.child.tail()}")
-                ended = wait_for_end(service, names, begun + limit)
+                ended = whole(service, names, await_end(service, incidents, begun + limit))
             finally:
                 sender.over.set()
                 sender.thread.join()
             held(service, target, sender, ended)
-            states = Counter(one["state"] for one in ended.values())
-    print(
-        f"\n{kills} kills, {incidents} incidents: {dict(states)}, {sum(map(len, target.calls.values()))} calls, "
-        f"{target.asked} in doubt and asked for, {sender.failed} deliveries repeated, "
-        f"{time.monotonic() - begun:.1f} s (seed {seed})"
+    figures = Figures(
+        target="a counting HTTP target",
+        kills=kills,
+        aimed=0,
+        within=kills_within([one["timeline"] for one in ended.values()], times),
+        states=Counter(one["state"] for one in ended.values()),
+        done={"calls": sum(map(len, target.calls.values()))},
+        asked=target.asked,
+        repeated=sender.failed,
+        seconds=time.monotonic() - begun,
+        seed=seed,
     )
+    print(f"\n{figures}")
+    return figures
 
 
-def wait_for_end(service: Service, names: list[str], deadline: float) -> dict[str, dict[str, Any]]:
-    """Return each target's incident with its timeline once all have ended or are with people."""
-    while True:
-        try:
-            found = service.incidents()
-        except httpx.TransportError:
-            found = []
-        if len(found) >= len(names) and all(one["state"] in ENDED for one in found):
-            break
-        states = Counter(one["state"] for one in found)
-        stuck = [one["id"] for one in found if one["state"] not in ENDED][:3]
-        assert time.monotonic() < deadline, f"not all ended: {dict(states)}, such as {stuck}\n{service.child.tail()}"
-        time.sleep(0.25)
+def whole(service: Service, names: list[str], found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return each target's incident with its timeline."""
     assert sorted(one["target"] for one in found) == sorted(names), "one incident for each target"
     return {one["target"]: {**one, "timeline": service.timeline(one["id"])} for one in found}
 
@@ -187,7 +137,7 @@ def test_five_kills_in_thirty_incidents_lose_nothing_and_do_nothing_twice(tmp_pa
     soak(tmp_path, kills=5, incidents=30, seed=1, limit=60)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(3600)
-def test_many_kills_lose_nothing_and_do_nothing_twice(tmp_path: Path) -> None:
-    soak(tmp_path, kills=ROUNDS, incidents=10 * ROUNDS, seed=2, limit=60 + 6 * ROUNDS)
+def test_many_kills_lose_nothing_and_do_nothing_twice(tmp_path: Path, soak_report: list[Figures]) -> None:
+    soak_report.append(soak(tmp_path, kills=ROUNDS, incidents=10 * ROUNDS, seed=2, limit=60 + 6 * ROUNDS))
