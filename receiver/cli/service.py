@@ -22,7 +22,7 @@ CHECKED = ("playbooks", "people", "escalation_url")
 def serve(arguments: argparse.Namespace) -> int:
     """Run the service."""
     settings = settings_of(arguments)
-    from receiver.app import serve as run
+    from receiver.serving import serve as run
 
     return run(settings)
 

@@ -6,18 +6,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from receiver.core import approval
 from receiver.core import events as ev
 from receiver.core.alert import AlertStatus
 from receiver.core.events import Recorded
-from receiver.core.incident import Action, Approval, Check, Done, Incident, Phase, Vote
+from receiver.core.incident import Action, Check, Done, FoldError, Incident, Phase
 
 E = TypeVar("E")
 
 _FIRING = AlertStatus.FIRING
-
-
-class FoldError(ValueError):
-    """An event that can't follow: a damaged log, or a defect of ours."""
 
 
 def evolve(incident: Incident | None, recorded: Recorded) -> Incident:
@@ -78,13 +75,13 @@ def _alerts(incident: Incident, event: ev.AlertsChanged, at: float) -> Incident:
                 severity = severity.worst(change.severity)
             if change.rank < lead:
                 wanted, lead = (change.playbook, change.version, change.rank), change.rank
-    approval = incident.approval
-    if event.started and approval is not None and approval.checked:
-        approval = replace(approval, checked=False)
+    asked = incident.approval
+    if event.started and asked is not None and asked.checked:
+        asked = replace(asked, checked=False)
     return incident.but(
         severity=severity,
         wanted=wanted,
-        approval=approval,
+        approval=asked,
         firing=max(0, incident.firing + event.started - event.ended),
         alerts=incident.alerts + event.started,
         gone_checked=incident.gone_checked and not event.started,
@@ -109,71 +106,14 @@ def _refused(incident: Incident, event: ev.StepRefused, at: float) -> Incident:
     return replace(incident, refused=event.guardrail, retry_at=event.retry_at, give_up_at=give_up)
 
 
-def _settled(incident: Incident) -> Incident:
-    """Forget what was refused: the step went on, or was passed over."""
-    return replace(incident, refused=None, retry_at=None, give_up_at=None)
-
-
 def _skipped(incident: Incident, event: ev.StepSkipped, at: float) -> Incident:
     done = (*incident.done, Done(event.step, "skipped", started_at=at))
-    return replace(_settled(incident), done=done, approval=None, phase=Phase.TRIAGE)
+    return replace(incident.settled(), done=done, approval=None, phase=Phase.TRIAGE)
 
 
 def _would_have(incident: Incident, event: ev.WouldHave, at: float) -> Incident:
     done = (*incident.done, Done(event.step, "would_have", started_at=at))
-    return replace(_settled(incident), done=done, observed=True, approval=None, phase=Phase.TRIAGE)
-
-
-def _asked(incident: Incident, event: ev.ApprovalAsked, at: float) -> Incident:
-    approval = Approval(
-        id=event.approval,
-        step=event.step,
-        plan_hash=event.plan_hash,
-        needed=event.needed,
-        expires_at=event.expires_at,
-        execute_before=event.execute_before,
-        on_timeout=event.on_timeout,
-        reason_required=event.reason_required,
-        summary=event.summary,
-    )
-    return replace(_settled(incident), approval=approval, phase=Phase.AWAITING_APPROVAL)
-
-
-def _voted(incident: Incident, event: ev.Voted, at: float) -> Incident:
-    approval = _open_approval(incident, event.approval)
-    others = tuple(vote for vote in approval.votes if vote.person != event.person)
-    votes = (*others, Vote(event.person, event.approve, event.reason, at))
-    return replace(incident, approval=replace(approval, votes=votes))
-
-
-def _approval_ended(incident: Incident, event: ev.ApprovalEnded, at: float) -> Incident:
-    approval = _open_approval(incident, event.approval)
-    if event.state == "approved":
-        return replace(incident, approval=replace(approval, state="approved", approved_at=at))
-    done = incident.done
-    if event.state in {"denied", "expired"}:
-        done = (*done, Done(approval.step, event.state, started_at=at))
-    phase = _idle(incident) if incident.phase is Phase.AWAITING_APPROVAL else incident.phase
-    return replace(_settled(incident), approval=None, done=done, phase=phase)
-
-
-def _idle(incident: Incident) -> Phase:
-    """Return where an incident goes that has nothing under way."""
-    return Phase.TRIAGE if incident.automatic else Phase.ESCALATED
-
-
-def _suspended(incident: Incident, event: ev.ApprovalSuspended, at: float) -> Incident:
-    approval = _open_approval(incident, event.approval)
-    if event.resumed:
-        approval = replace(approval, suspended=False, checked=True)
-        return replace(incident, approval=approval, check=None, phase=Phase.AWAITING_APPROVAL)
-    return replace(incident, approval=replace(approval, suspended=True), check=None, phase=Phase.VERIFYING)
-
-
-def _open_approval(incident: Incident, approval_id: str) -> Approval:
-    if incident.approval is None or incident.approval.id != approval_id:
-        raise FoldError(f"{incident.id}: no approval {approval_id} is open")
-    return incident.approval
+    return replace(incident.settled(), done=done, observed=True, approval=None, phase=Phase.TRIAGE)
 
 
 def _started(incident: Incident, event: ev.StepStarted, at: float) -> Incident:
@@ -191,7 +131,7 @@ def _started(incident: Incident, event: ev.StepStarted, at: float) -> Incident:
         undo=event.undo,
         cleanup_after=event.cleanup_after,
     )
-    return replace(_settled(incident), action=action, approval=None, check=None, phase=Phase.ACTING)
+    return replace(incident.settled(), action=action, approval=None, check=None, phase=Phase.ACTING)
 
 
 def _in_doubt(incident: Incident, event: ev.StepInDoubt, at: float) -> Incident:
@@ -207,7 +147,7 @@ def _withdrawn(incident: Incident, event: ev.StepWithdrawn, at: float) -> Incide
     after = replace(incident, action=None)
     if action.approval is not None and incident.automatic:
         return replace(after, approval=action.approval, phase=Phase.AWAITING_APPROVAL)
-    return replace(after, phase=_idle(incident))
+    return replace(after, phase=incident.idle_phase)
 
 
 def _finished(incident: Incident, event: ev.StepFinished, at: float) -> Incident:
@@ -230,7 +170,7 @@ def _finished(incident: Incident, event: ev.StepFinished, at: float) -> Incident
         undo=action.undo,
         cleanup_after=action.cleanup_after,
     )
-    phase = Phase.VERIFYING if event.ok else _idle(incident)
+    phase = Phase.VERIFYING if event.ok else incident.idle_phase
     return replace(after, done=(*incident.done, done), phase=phase)
 
 
@@ -241,7 +181,7 @@ def _taken_back(incident: Incident, action: Action, event: ev.StepFinished) -> I
         else one
         for one in incident.done
     )
-    phase = Phase.CLEANUP if action.kind == "cleanup" else _idle(incident)
+    phase = Phase.CLEANUP if action.kind == "cleanup" else incident.idle_phase
     return replace(incident, done=done, phase=phase)
 
 
@@ -312,7 +252,7 @@ def _with_result(done: tuple[Done, ...], step: str, verdict: str) -> tuple[Done,
 
 
 def _escalated(incident: Incident, event: ev.Escalated, at: float) -> Incident:
-    after = replace(_settled(incident), escalation=event.reason, page_at=event.page_at, pages=1, check=None)
+    after = replace(incident.settled(), escalation=event.reason, page_at=event.page_at, pages=1, check=None)
     # An action in doubt goes on being asked for, but people and the metric that calls them must see it as theirs.
     return replace(after, approval=None, phase=Phase.ESCALATED)
 
@@ -331,7 +271,7 @@ def _taken_over(incident: Incident, event: ev.TakenOver, at: float) -> Incident:
     after = _acknowledged(incident, ev.Acknowledged(event.person, event.via), at)
     keeps = incident.action is not None or incident.phase in {Phase.VERIFYING, Phase.HOLDING, Phase.CLEANUP}
     return replace(
-        _settled(after),
+        after.settled(),
         owner=event.person,
         approval=None,
         phase=incident.phase if keeps else Phase.ESCALATED,
@@ -343,7 +283,7 @@ def _cleanup_planned(incident: Incident, event: ev.CleanupPlanned, at: float) ->
 
 
 def _cleanup_interrupted(incident: Incident, event: ev.CleanupInterrupted, at: float) -> Incident:
-    return replace(incident, phase=_idle(incident), cleanup_at=None, check=None, hold_until=None)
+    return replace(incident, phase=incident.idle_phase, cleanup_at=None, check=None, hold_until=None)
 
 
 def _resolved(incident: Incident, event: ev.Resolved, at: float) -> Incident:
@@ -370,10 +310,10 @@ _FOLDS: dict[type[Any], Callable[..., Incident]] = dict(
         _fold(ev.StepRefused, _refused),
         _fold(ev.StepSkipped, _skipped),
         _fold(ev.WouldHave, _would_have),
-        _fold(ev.ApprovalAsked, _asked),
-        _fold(ev.Voted, _voted),
-        _fold(ev.ApprovalEnded, _approval_ended),
-        _fold(ev.ApprovalSuspended, _suspended),
+        _fold(ev.ApprovalAsked, approval.asked),
+        _fold(ev.Voted, approval.voted),
+        _fold(ev.ApprovalEnded, approval.ended),
+        _fold(ev.ApprovalSuspended, approval.suspended),
         _fold(ev.StepStarted, _started),
         _fold(ev.StepInDoubt, _in_doubt),
         _fold(ev.StepWithdrawn, _withdrawn),

@@ -248,3 +248,16 @@ class Incident:
     def automatic(self) -> bool:
         """Whether the service may still start something for it."""
         return self.open and self.escalation is None and self.owner is None
+
+    @property
+    def idle_phase(self) -> Phase:
+        """Where it goes when nothing is under way."""
+        return Phase.TRIAGE if self.automatic else Phase.ESCALATED
+
+    def settled(self) -> Incident:
+        """Return it with what was refused forgotten: the step went on, or was passed over."""
+        return self.but(refused=None, retry_at=None, give_up_at=None)
+
+
+class FoldError(ValueError):
+    """An event that can't follow: a damaged log, or a defect of ours."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from receiver.core import approval as voting
 from receiver.core import events as ev
 from receiver.core.commands import Command, Diagnose, Look, ResumeAction, RunStep, TakeBack
-from receiver.core.incident import Approval, Check, Done, Incident, Phase
+from receiver.core.incident import Check, Done, Incident, Phase
 from receiver.core.playbook import OnFailure, Playbook, Step, Verification
 
 GONE_TIMEOUT = 300.0
@@ -74,7 +75,7 @@ def wake(incident: Incident, playbook: Playbook, now: float) -> float | None:
         incident.resolve_by if incident.phase is Phase.HOLDING else None,
         incident.cleanup_at if incident.phase is Phase.CLEANUP else None,
         incident.settle_until if incident.phase is Phase.TRIAGE else None,
-        _approval_wake(incident.approval),
+        voting.wake(incident.approval),
     ]
     ahead = [time for time in times if time is not None and time > now]
     return min(ahead, default=now + playbook.page_every)
@@ -215,7 +216,7 @@ def _awaiting(incident: Incident, _playbook: Playbook, now: float) -> ev.Event |
     approval = incident.approval
     if approval is None:
         return None
-    if approval.state == "pending" and (event := _decided(approval, now)) is not None:
+    if approval.state == "pending" and (event := voting.decided(approval, now)) is not None:
         return event
     if approval.approved_at is not None and now > approval.approved_at + approval.execute_before:
         return ev.ApprovalEnded(approval.id, "expired", "approved, but it could not start in time")
@@ -224,25 +225,6 @@ def _awaiting(incident: Incident, _playbook: Playbook, now: float) -> ev.Event |
     if incident.firing == 0 and not approval.checked:
         return ev.ApprovalSuspended(approval.id, resumed=False, text="the alert resolved: looking whether that is true")
     return None
-
-
-def _decided(approval: Approval, now: float) -> ev.Event | None:
-    if (no := next((vote for vote in approval.votes if not vote.approve), None)) is not None:
-        return ev.ApprovalEnded(approval.id, "denied", f"denied by {no.person}: {no.reason}")
-    if now >= approval.expires_at:
-        return ev.ApprovalEnded(approval.id, "expired", f"nobody decided in time ({len(approval.votes)} voted)")
-    yes = sorted({vote.person for vote in approval.votes if vote.approve})
-    if len(yes) >= approval.needed:
-        return ev.ApprovalEnded(approval.id, "approved", f"approved by {', '.join(yes)}")
-    return None
-
-
-def _approval_wake(approval: Approval | None) -> float | None:
-    if approval is None:
-        return None
-    if approval.approved_at is not None:
-        return approval.approved_at + approval.execute_before
-    return approval.expires_at
 
 
 def _acting(incident: Incident, playbook: Playbook, now: float) -> ev.Event | None:

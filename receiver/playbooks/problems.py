@@ -40,7 +40,7 @@ class Problem:
 
     def __str__(self) -> str:
         label = "" if self.level is Level.ERROR else f"{self.level}: "
-        return f"{self.place}: {label}{self.message}"
+        return f"{self.place}: {label}{_one_line(self.message)}"
 
 
 class PolicyError(ValueError):
@@ -85,6 +85,11 @@ def format_problems(problems: Iterable[Problem], style: str = "text") -> str:
     if style == "github":
         return "\n".join(_annotation(problem) for problem in problems)
     raise ValueError(f"unknown format {style!r}; one of text, json, github")
+
+
+def _one_line(text: str) -> str:
+    """Escape what would break a line in two: a name in the file may hold anything."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _flat(problem: Problem) -> dict[str, object]:

@@ -8,8 +8,8 @@ import pytest
 
 from receiver.core import events as ev
 from receiver.core.commands import Diagnose, Look, ResumeAction, RunStep, TakeBack
-from receiver.core.fold import FoldError, evolve
-from receiver.core.incident import Phase
+from receiver.core.fold import evolve
+from receiver.core.incident import FoldError, Phase
 from receiver.core.machine import wake
 from receiver.core.playbook import OnFailure
 from receiver.core.severity import Severity

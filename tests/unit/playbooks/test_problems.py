@@ -10,8 +10,8 @@ ONE = Problem(Place("a,b:c.yaml", 3, 7), "100 % wrong\nand more")
 TWO = Problem(Place("b.yaml", 1, 2), "odd", Level.WARNING)
 
 
-def test_text_is_file_line_and_column_with_warnings_marked() -> None:
-    assert format_problems([ONE, TWO]) == "a,b:c.yaml:3:7: 100 % wrong\nand more\nb.yaml:1:2: warning: odd"
+def test_text_is_one_line_each_with_its_place_and_warnings_marked() -> None:
+    assert format_problems([ONE, TWO]) == "a,b:c.yaml:3:7: 100 % wrong\\nand more\nb.yaml:1:2: warning: odd"
 
 
 def test_json_is_a_list_of_flat_objects() -> None:
