@@ -132,7 +132,7 @@ async def _join(
     if alertmanager is not None:
         resyncer = Resyncer(engine, store, clock, alertmanager, lambda how: metrics.resyncs.labels(how).inc())
         silences = Silences(store, alertmanager)
-    watch = KnownGoodWatch(store, clock, lambda: engine.policy.services, runtimes.of, _told)
+    watch = KnownGoodWatch(store, clock, lambda: engine.policy.services, runtimes.of, _teller())
 
     def noted(part: str, state: str) -> None:
         health.part(part, state)
@@ -233,7 +233,8 @@ def _senders(
         _log.warning("no escalation webhook is configured: people are called by the metric's alert alone")
         paths: list[Any] = [metric]
     else:
-        paths = [WebhookPath(settings.escalation_url, settings.escalation_secret.encode(), http, clock), metric]
+        secret, base = settings.escalation_secret.encode(), settings.base_url
+        paths = [WebhookPath(settings.escalation_url, secret, http, clock, base_url=base), metric]
     return {
         CONSOLE: ChatSender(CONSOLE, ConsoleChat(sys.stdout), store),
         ESCALATION: EscalationSender(paths),
@@ -244,8 +245,16 @@ def _sent(metrics: Metrics) -> Callable[[str, str], None]:
     return lambda lane, outcome: metrics.outbox_sent.labels(lane, outcome).inc()
 
 
-def _told(service: str, text: str) -> None:
-    _log.info("known-good watch", service=service, text=text)
+def _teller() -> Callable[[str, str], None]:
+    """Return what logs a sentence about a service unless it is the last one again: it is said every few seconds."""
+    last: dict[str, str] = {}
+
+    def told(service: str, text: str) -> None:
+        if last.get(service) != text:
+            last[service] = text
+            _log.info("known-good watch", service=service, text=text)
+
+    return told
 
 
 async def _every(clock: Clock, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

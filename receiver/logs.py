@@ -15,7 +15,8 @@ from typing import Any, Final, TextIO
 
 import structlog
 
-HIDDEN: Final = "***"
+from receiver.core.redaction import HIDDEN, hide, names_secret
+
 MAX_TEXT: Final = 8000
 """Characters of one text in an entry; an annotation may have 100,000."""
 
@@ -23,17 +24,6 @@ MAX_DEPTH: Final = 6
 SHORTEST_SECRET: Final = 6
 """A shorter value would be found by chance in any text; the name of what holds it still hides it."""
 
-_NAMES: Final = re.compile(
-    r"(?:^|_|-)(?:token|tokens|password|passwords|passwd|secret|secrets|authorization|cookie|api[_-]?key|private[_-]?key)$",
-    re.IGNORECASE,
-)
-_SHAPES: Final = (
-    # At least one character that no plain word has: "basic checks" is a sentence.
-    (re.compile(r"\b((?i:bearer|basic))(\s+)(?=\S*[A-Z0-9=+/_])[A-Za-z0-9+/=._~-]{6,}"), r"\1\2***"),
-    (re.compile(r"\brmd_[A-Za-z0-9_-]{8,}"), "rmd_***"),
-    (re.compile(r"(://)[^/\s@'\"]+@"), r"\1***@"),
-    (re.compile(r"((?:token|password|secret|api_?key)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;]{4,}", re.IGNORECASE), r"\1***"),
-)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 Event = MutableMapping[str, Any]
@@ -58,12 +48,11 @@ class Redaction:
         """Return a text without secrets."""
         if self._known is not None:
             text = self._known.sub(HIDDEN, text)
-        for shape, instead in _SHAPES:
-            text = shape.sub(instead, text)
+        text = hide(text)
         return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}… ({len(text)} characters)"
 
     def _named(self, name: object, value: Any, depth: int) -> Any:
-        if isinstance(name, str) and _NAMES.search(name) and value:
+        if value and names_secret(name):
             return HIDDEN
         return self._value(value, depth)
 

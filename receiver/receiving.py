@@ -187,6 +187,7 @@ class Batch:
             starts_at=alert.starts_at / 1e9 if alert.starts_at else self._now,
             settle_until=self._now + playbook.settle,
             give_up_at=self._now + GIVE_UP,
+            description=playbook.description,
         )
         recorded = ev.Recorded(self._engine.ids.incident(), 1, self._now, event)
         return _Gathered(None, evolve(None, recorded), [recorded])

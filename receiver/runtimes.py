@@ -44,7 +44,9 @@ class Runtimes:
     def _make(self, service: Service, engine: Engine | None) -> Runtime:
         if service.runtime == "process" or engine is None:
             return ProcessRuntime(self._state, self._clock.now)
-        return ContainersRuntime(engine.name, engine.url, ca=engine.ca, cert=engine.cert, key=engine.key)
+        return ContainersRuntime(
+            engine.name, engine.url, ca=engine.ca, cert=engine.cert, key=engine.key, timeout=engine.timeout
+        )
 
     async def close(self) -> None:
         """Close all of them."""

@@ -135,6 +135,8 @@ class HttpAction:
     destroys_state = False
     needs_known_good = False
     needs_bounds = False
+    undoable = False
+    temporary = False
 
     def describe(self, parameters: Json) -> str:
         """Say in one line what it does with these parameters."""

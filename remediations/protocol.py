@@ -415,6 +415,8 @@ class Remediation(Protocol):
         idempotent: whether executing twice is harmless; others are never repeated without an observation.
         destroys_state: whether it discards something that can't be brought back.
         needs_known_good, needs_bounds: what `check` must find on the service for this action to make sense.
+        undoable: whether `undo` brings back what was there before, so that a step may ask for it.
+        temporary: whether what it did may be taken back after a quiet time, though it helped (more instances).
     """
 
     name: str
@@ -424,6 +426,8 @@ class Remediation(Protocol):
     destroys_state: bool
     needs_known_good: bool
     needs_bounds: bool
+    undoable: bool
+    temporary: bool
 
     def describe(self, parameters: Json) -> str:
         """Say in one line what it does with these parameters."""

@@ -20,7 +20,7 @@ from remediations.protocol import Remediation, RemediationError
 GROUP = "remediator.actions"
 OURS = "remediator"
 
-FLAGS = ("read_only", "idempotent", "destroys_state", "needs_known_good", "needs_bounds")
+FLAGS = ("read_only", "idempotent", "destroys_state", "needs_known_good", "needs_bounds", "undoable", "temporary")
 METHODS = ("plan", "execute", "observe", "verify", "undo")
 
 _LOAD_ERRORS = (

@@ -63,6 +63,8 @@ class RollbackAction:
     destroys_state = False
     needs_known_good = True
     needs_bounds = False
+    undoable = True
+    temporary = False
 
     def describe(self, parameters: Json) -> str:
         """Say in one line what it does with these parameters."""

@@ -76,6 +76,8 @@ class ScaleAction:
     destroys_state = False
     needs_known_good = False
     needs_bounds = True
+    undoable = True
+    temporary = True
 
     def describe(self, parameters: Json) -> str:
         """Say in one line what it does with these parameters."""

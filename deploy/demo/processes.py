@@ -85,7 +85,8 @@ class Processes:
     def _entry(self) -> Mapping[str, Any]:
         """Return what turns the shipped policy's containers into these processes."""
         target = self._target(images.GOOD)
-        entry = {"runtime": "process", "command": list(target.command), "options": dict(target.options)}
+        options = {**target.options, "stop_timeout": f"{target.options['stop_timeout']}s"}
+        entry = {"runtime": "process", "command": list(target.command), "options": options}
         # null takes back what the shipped entry says.
         return {
             "engine": None,

@@ -65,21 +65,23 @@ class WebhookPath:
         url: where to.
         secret: shared with the receiver; not empty.
         client: for the requests.
+        base_url: how people reach the service; a page says where the incident is.
     """
 
     name = "webhook"
 
-    def __init__(self, url: str, secret: bytes, client: httpx.AsyncClient, clock: Clock) -> None:
+    def __init__(self, url: str, secret: bytes, client: httpx.AsyncClient, clock: Clock, *, base_url: str = "") -> None:
         if not secret:
             raise ValueError("an escalation webhook needs a secret to sign with")
         self._url = url
         self._secret = secret
         self._client = client
         self._clock = clock
+        self._base_url = base_url
 
     async def deliver(self, row: OutboxRow) -> None:
         """Post a page; any 2xx counts, redirects don't."""
-        body = json.dumps(page(row), ensure_ascii=False, separators=(",", ":")).encode()
+        body = json.dumps(page(row, self._base_url), ensure_ascii=False, separators=(",", ":")).encode()
         timestamp = str(int(self._clock.now()))
         headers = {
             "Content-Type": "application/json",
@@ -104,10 +106,11 @@ class WebhookPath:
         """Do nothing: what it posted stays true."""
 
 
-def page(row: OutboxRow) -> dict[str, Any]:
-    """Return the body of a page: what happened, to which incident, which time that people are called."""
+def page(row: OutboxRow, base_url: str) -> dict[str, Any]:
+    """Return the body of a page: what happened, to which incident and where it is, how often people were called."""
     at = datetime.fromtimestamp(row.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {"version": "1", "key": row.key, "incident_id": row.incident, **row.payload, "at": at}
+    url = f"{base_url}/api/v1/incidents/{row.incident}"
+    return {"version": "1", "key": row.key, "incident_id": row.incident, "url": url, **row.payload, "at": at}
 
 
 class MetricPath:

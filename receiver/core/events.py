@@ -18,7 +18,7 @@ Json: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An incident began. `reason` says which playbook matched and why.
+    """An incident began. `reason` says which playbook matched and why, `description` what it is for.
 
     Nothing is changed before `settle_until`; `give_up_at` is when people are called if the alert still fires and
     nothing else ended the incident.
@@ -37,6 +37,7 @@ class Opened:
     starts_at: float = 0.0
     settle_until: float = 0.0
     give_up_at: float = 0.0
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,12 @@ def moment(at: float | None) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}Z"
 
 
+def day(at: float) -> str:
+    """Return a date and time of day, UTC: `2026-11-25 03:12:40Z`, for what may have been yesterday."""
+    known = 0 < at < 253_402_300_800
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d} {moment(at)}" if known else moment(at)
+
+
 def span(seconds: float) -> str:
     """Return a duration for people: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
     seconds = max(0.0, seconds)

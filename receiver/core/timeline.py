@@ -14,6 +14,7 @@ from receiver.core import events as ev
 from receiver.core.events import Recorded
 from receiver.core.incident import Incident, Phase
 from receiver.core.phrases import before_and_after, clean, listed, sentences, span
+from receiver.core.redaction import hide, hide_deep
 from receiver.core.words import Names, purpose_words, say, step_words
 
 CHANGES_LIMIT = 20
@@ -94,7 +95,7 @@ def tone_of(event: ev.Event) -> str:
 
 
 def data_of(event: ev.Event) -> dict[str, Any]:
-    """Return an event's fields as JSON types; long lists of alerts are cut, their counts are not."""
+    """Return an event's fields as JSON types, credentials hidden; lists of alerts are cut, their counts are not."""
     if isinstance(event, ev.AlertsChanged):
         alerts = [
             {
@@ -106,8 +107,8 @@ def data_of(event: ev.Event) -> dict[str, Any]:
             for one in event.changes[:CHANGES_LIMIT]
         ]
         return {"started": event.started, "ended": event.ended, "source": event.source, "alerts": alerts}
-    values = {one.name: getattr(event, one.name) for one in fields(event)}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    hidden: dict[str, Any] = hide_deep({one.name: getattr(event, one.name) for one in fields(event)})
+    return hidden
 
 
 _NO_LOOK = object()
@@ -209,7 +210,7 @@ def _acting(incident: Incident) -> str:
         who = f"{incident.owner} (took over)"
     elif incident.escalation is not None:
         seen = f", seen by {incident.acknowledged_by}" if incident.acknowledged_by else ""
-        who = f"people (needed: {incident.escalation}{seen})"
+        who = f"people (needed: {hide(incident.escalation)}{seen})"
     elif approval is not None and approval.state == "pending":
         agreed = len({vote.person for vote in approval.votes if vote.approve})
         who = f"people ({agreed} of {approval.needed} approved step {approval.step})"

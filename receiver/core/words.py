@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from receiver.core import events as ev
 from receiver.core.alert import AlertStatus
-from receiver.core.phrases import before_and_after, clean, figures, listed, moment, sentences, span
+from receiver.core.phrases import before_and_after, clean, day, figures, listed, moment, sentences, span
+from receiver.core.redaction import hide
 
 E = TypeVar("E")
 
@@ -64,11 +65,12 @@ def _capital(text: str) -> str:
 
 
 def _opened(event: ev.Opened, names: Names) -> str:
-    began = f" (began {moment(event.starts_at)})" if event.starts_at else ""
+    began = f" (began {day(event.starts_at)})" if event.starts_at else ""
     mode = "Observing only: nothing will be changed" if event.mode == "observe" else ""
     return sentences(
         f"{event.severity.value} on {event.target}: {event.alert} fires{began}",
         f"Playbook {event.playbook} leads, because {event.reason.removeprefix(f'{event.playbook}: ')} matches",
+        " ".join(event.description.split()),
         mode,
     )
 
@@ -303,5 +305,7 @@ _WORDS: dict[type[Any], Callable[..., str]] = dict(
 
 
 def say(event: ev.Event, names: Names) -> str:
-    """Return an event in words, clean of what could disturb a terminal, at most `TEXT_LIMIT` characters."""
-    return clean(_WORDS[type(event)](event, names))
+    """Return an event in words, clean of credentials and of what could disturb a terminal, `TEXT_LIMIT` at most."""
+    text = _WORDS[type(event)](event, names)
+    # What only names alerts comes by the thousand, and holds nothing from elsewhere.
+    return clean(text if isinstance(event, ev.Opened | ev.AlertsChanged) else hide(text))

@@ -15,3 +15,5 @@ class ActionFacts(Protocol):
     read_only: bool
     needs_known_good: bool
     needs_bounds: bool
+    undoable: bool
+    temporary: bool

@@ -117,7 +117,7 @@ def build_service(name: str, service: ServiceModel, defaults: DefaultsModel) -> 
         good_after=rule.get("good_after", _GOOD_AFTER) if has_rule else math.inf,
         recent=rule.get("recent", _RECENT),
         command=tuple(service.command or ()),
-        options=dict(service.options),
+        options=_given(service.options) if service.options is not None else {},
     )
 
 

@@ -113,6 +113,12 @@ def _engine_url(value: str) -> str:
     return check_url(value, ("unix", "tcp"))
 
 
+def _instance_url(value: str) -> str:
+    # Any port will do: the runtime fills in each instance's own.
+    check_url(value.replace("{port}", "1").replace("{index}", "1").replace("{name}", "x"), ("http", "https"))
+    return value
+
+
 def check_url(value: str, schemes: tuple[str, ...]) -> str:
     """Return the URL when it is whole, without credentials, and of one of the schemes.
 
@@ -159,6 +165,7 @@ Comparison = Annotated[str, AfterValidator(_comparison), WithJsonSchema(_COMPARI
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{_NAME.pattern}$"})]
 Label = Annotated[str, AfterValidator(_label), WithJsonSchema({"type": "string", "pattern": f"^{_LABEL.pattern}$"})]
 HttpUrl = Annotated[str, AfterValidator(_http_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
+InstanceUrl = Annotated[str, AfterValidator(_instance_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
 EngineUrl = Annotated[str, AfterValidator(_engine_url), WithJsonSchema({"type": "string", "pattern": "^(unix|tcp)://"})]
 Text = Annotated[str, Field(min_length=1, max_length=4000)]
 Word = Annotated[str, Field(min_length=1, max_length=200)]

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
+from receiver.core.redaction import names_secret
 from receiver.core.template import TemplateError, check_url_template, slots
 from receiver.playbooks.actions import ActionFacts
 from receiver.playbooks.positions import Loc, MapNode, ScalarNode, find, key_place, walk
-from receiver.playbooks.problems import Problem
+from receiver.playbooks.problems import Level, Problem
 from receiver.playbooks.schema import StepModel
 from receiver.playbooks.subject import Subject
 from receiver.playbooks.wording import problem_of
@@ -41,6 +42,7 @@ _URL_FIELD = re.compile(r"(^|_)ur[il]s?$")
 def lint_parameters(subject: Subject, loc: Loc, label: str, step: StepModel, facts: ActionFacts) -> Iterator[Problem]:
     """Yield what is wrong with the parameters of one step."""
     yield from _templates(subject, loc, label)
+    yield from _credentials(subject, loc, label)
     try:
         facts.parameters.model_validate(step.parameters)
     except ValidationError as error:
@@ -49,6 +51,16 @@ def lint_parameters(subject: Subject, loc: Loc, label: str, step: StepModel, fac
             # What a template becomes is known when it is filled in; the executor validates it again then.
             if not _has_template(subject, (*loc, "parameters", *inner)):
                 yield problem_of(facts.parameters, subject.node, detail, (*loc, "parameters"))
+
+
+def _credentials(subject: Subject, loc: Loc, label: str) -> Iterator[Problem]:
+    """A warning for each credential: what stands in a playbook is stored with every step, and read by whoever may."""
+    base: Loc = (*loc, "parameters")
+    root = find(subject.node, base)
+    for inner, node in walk(root) if root is not None else ():
+        if inner and names_secret(inner[-1]) and isinstance(node, ScalarNode) and isinstance(node.value, str):
+            text = f"{label}: {'.'.join(map(str, inner))} holds a credential; name a file instead (`http`: token_file)"
+            yield Problem(node.place, text, Level.WARNING)
 
 
 def _has_template(subject: Subject, loc: Loc) -> bool:

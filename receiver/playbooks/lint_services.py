@@ -52,7 +52,7 @@ def _runtime(subject: Subject, name: str, service: ServiceModel) -> Iterator[Pro
     loc = ("services", name)
     is_process = service.runtime == "process"
     needs = ("command",) if is_process else ("engine", "selector")
-    refuses = ("engine", "selector", "shared_mounts") if is_process else ("command",)
+    refuses = ("engine", "selector", "shared_mounts") if is_process else ("command", "options")
     for field in needs:
         if not subject.given(*loc, field):
             yield subject.error(

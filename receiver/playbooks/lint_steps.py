@@ -73,11 +73,11 @@ def _action(subject: Subject, loc: Loc, label: str, step: StepModel, services: S
         return
     if facts.read_only:
         yield subject.warning((*loc, "action"), f"{label}: `{step.action}` changes nothing, so it can repair nothing")
-    for field in ("undo", "cleanup_after"):
-        if facts.read_only and getattr(step, field):
-            yield subject.error(
-                (*loc, field), f"{label}: `{step.action}` changes nothing, so there is nothing to take back"
-            )
+    if step.undo and not facts.undoable:
+        yield subject.error((*loc, "undo"), f"{label}: what `{step.action}` does can't be undone; remove `undo`")
+    if step.cleanup_after is not None and not facts.temporary:
+        text = f"{label}: what `{step.action}` did is not for a time only; remove `cleanup_after`"
+        yield subject.error((*loc, "cleanup_after"), text)
     yield from lint_parameters(subject, loc, label, step, facts)
     yield from _needs(subject, loc, label, facts, services)
 

@@ -17,6 +17,7 @@ _TITLES = {
     "EngineModel": "engines",
     "ServiceModel": "services",
     "HealthModel": "services.health",
+    "ProcessOptionsModel": "services.options",
     "ReplicasModel": "services.replicas",
     "KnownGoodModel": "known_good",
     "DefaultsModel": "defaults",
@@ -95,6 +96,8 @@ def _action(action: Remediation) -> str:
         "changes nothing": action.read_only,
         "needs `replicas` and `traffic`": action.needs_bounds,
         "needs `known_good`": action.needs_known_good,
+        "may be undone": action.undoable,
+        "may be cleaned up": action.temporary,
     }
     also = "; ".join(words for words, holds in needs.items() if holds)
     described = {**schema, "description": f"{about} ({also})" if also else about}

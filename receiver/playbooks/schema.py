@@ -11,6 +11,7 @@ from receiver.playbooks.fields import (
     Duration,
     EngineUrl,
     HttpUrl,
+    InstanceUrl,
     Label,
     Matchers,
     Name,
@@ -71,6 +72,22 @@ class KnownGoodModel(Model):
     )
 
 
+class ProcessOptionsModel(Model):
+    """What only the runtime `process` understands. `{port}`, `{index}` and `{name}` are filled in where texts are."""
+
+    base_port: int | None = Field(
+        None, ge=1, le=65_535, description="The first instance's port; the others' follow. `{port}` in `command`."
+    )
+    cwd: Word | None = Field(None, description="The directory that it runs in (`/`).")
+    env: dict[Word, str] = Field({}, max_length=100, description="Variables beside those of the remediator.")
+    health_url: InstanceUrl | None = Field(
+        None, description="Where an instance says that it works, for example `http://127.0.0.1:{port}/health`."
+    )
+    stop_timeout: Duration | None = Field(None, description="Time from SIGTERM to SIGKILL (10s).")
+    start_grace: Duration | None = Field(None, description="How long a health check may fail after a start (10s).")
+    log_bytes: int | None = Field(None, ge=4096, le=2**30, description="Size of each instance's log (8 MiB).")
+
+
 class ServiceModel(Model):
     """What may be acted on. An alert selects an entry by the playbook's target labels, never a container itself."""
 
@@ -95,7 +112,7 @@ class ServiceModel(Model):
     command: list[Word] | None = Field(
         None, min_length=1, max_length=100, description="The argument list, for runtime `process`."
     )
-    options: dict[Word, Any] = Field({}, description="What only its runtime understands.")
+    options: ProcessOptionsModel | None = Field(None, description="For runtime `process`.")
 
 
 class QueryModel(Model):

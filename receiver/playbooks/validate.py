@@ -32,8 +32,8 @@ from receiver.playbooks.wording import problem_of
 
 M = TypeVar("M", bound=BaseModel)
 
-FREE = frozenset({"parameters", "options"})
-"""Fields whose content is not the schema's to judge: an action's model does, or a runtime."""
+FREE = frozenset({"parameters"})
+"""Fields whose content is not the schema's to judge: an action's model does."""
 
 _ROUNDS = 50
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from receiver.core.incident import Approval, Incident, Phase
+from receiver.core.redaction import hide
 from receiver.core.timeline import Entry, header
 from receiver.ports import AlertRow, Quarantined
 
@@ -91,7 +92,7 @@ class ApprovalModel(Model):
         return cls(
             id=approval.id,
             step=approval.step,
-            summary=approval.summary,
+            summary=hide(approval.summary),
             state="suspended" if approval.suspended else approval.state,
             needed=approval.needed,
             votes=[
@@ -161,7 +162,7 @@ class IncidentModel(Model):
             under_way=incident.action.step if incident.action is not None else None,
             approval=ApprovalModel.of(incident.approval) if incident.approval is not None else None,
             refused_by=incident.refused,
-            escalation=incident.escalation,
+            escalation=hide(incident.escalation) if incident.escalation is not None else None,
             owner=incident.owner,
             acknowledged_by=incident.acknowledged_by,
         )

@@ -81,14 +81,15 @@ class ContainersRuntime:
         with self._making:
             if self._made is None:
                 ca, cert, key = self._files
+                # Without a CA of its own the engine's certificate must be one that this machine trusts.
                 tls = (
-                    TLSConfig(client_cert=(cert, key) if cert and key else None, ca_cert=ca, verify=bool(ca))
-                    if ca
+                    TLSConfig(client_cert=(cert, key) if cert and key else None, ca_cert=ca, verify=True)
+                    if ca or cert
                     else None
                 )
                 # The client asks the engine for its version here, so that what both speak is used.
                 made = docker.APIClient(
-                    self._url, version="auto", timeout=round(self._timeout), tls=tls or False, num_pools=THREADS
+                    self._url, version="auto", timeout=max(1, round(self._timeout)), tls=tls or False, num_pools=THREADS
                 )
                 # REQUESTS_CA_BUNDLE in the environment would replace the engine's own CA.
                 made.trust_env = False

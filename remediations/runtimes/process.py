@@ -56,6 +56,8 @@ class ProcessRuntime:
 
     def __init__(self, root: Path, now: Callable[[], float], *, name: str = "process") -> None:
         self.name = name
+        # A keeper runs in a directory of its own, so a relative path would lead it elsewhere.
+        root = root.absolute()
         self._root = root
         self._now = now
         self._versions = Versions(root)

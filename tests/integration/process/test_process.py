@@ -54,6 +54,21 @@ async def runtime(tmp_path: Path) -> Any:
     await made.close()
 
 
+async def test_a_relative_directory_such_as_the_default_database_s_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = ProcessRuntime(Path("remediator.processes"), time.time)
+    job = target("import time; time.sleep(60)")
+    try:
+        await made.deploy(job)
+        (one,) = await made.instances(job)
+        assert one.running
+    finally:
+        await made.discard(job)
+        await made.close()
+
+
 async def test_processes_survive_the_remediator(runtime: ProcessRuntime, tmp_path: Path) -> None:
     code = (
         "import asyncio, sys, time; from pathlib import Path\n"

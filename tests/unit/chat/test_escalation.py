@@ -61,7 +61,7 @@ class Hook:
 
 def webhook(hook: Callable[[httpx.Request], httpx.Response]) -> WebhookPath:
     client = httpx.AsyncClient(transport=httpx.MockTransport(hook))
-    return WebhookPath("https://pager.example/hook", SECRET, client, Clock())
+    return WebhookPath("https://pager.example/hook", SECRET, client, Clock(), base_url="https://remediator.example")
 
 
 async def test_a_page_is_signed_over_its_timestamp_and_body() -> None:
@@ -75,6 +75,7 @@ async def test_a_page_is_signed_over_its_timestamp_and_body() -> None:
     body = json.loads(request.content)
     assert (body["version"], body["at"], body["incident_id"]) == ("1", "2023-11-14T22:13:20.500Z", "i-1")
     assert body["incident"] == {"target": "api"}
+    assert body["url"] == "https://remediator.example/api/v1/incidents/i-1"
     assert body["text"] == "Needs a person: größer."
 
 

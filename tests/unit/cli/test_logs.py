@@ -80,6 +80,7 @@ def test_a_name_that_means_a_secret_hides_its_value(name: str, stream: io.String
         "http://user:hunter2@host/",
         'password="hunter2"',
         "token=hunter2&x=1",
+        "X-Api-Key: hunter2",
     ],
 )
 def test_the_shape_of_a_credential_is_enough(text: str, stream: io.StringIO) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from typing import Any, get_type_hints
 
 import pytest
@@ -216,3 +216,10 @@ def test_a_summary_tells_the_duration_the_actions_the_approvers_and_the_end() ->
 def test_a_summary_of_an_open_incident_says_so() -> None:
     life = Life(playbook(step("restart")))
     assert summary(life.incident, life.log).text == "P2 ServiceDown on api: open after 0 s. Actions: none."
+
+
+def test_what_the_playbook_is_for_and_the_day_on_which_it_began_stand_at_the_beginning() -> None:
+    opened = ev.Opened("api", "down", "v", 0, Severity.P1, "act", "down: x", "Down", description="Nobody\n  answers.")
+    text = say(replace(opened, starts_at=1_700_000_000.0), Names())
+    assert "Nobody answers." in text
+    assert "began 2023-11-14 22:13:20Z" in text

@@ -44,14 +44,16 @@ class Facts:
     read_only: bool = False
     needs_known_good: bool = False
     needs_bounds: bool = False
+    undoable: bool = False
+    temporary: bool = False
 
 
 ACTIONS: Mapping[str, ActionFacts] = {
     facts.name: facts
     for facts in (
         Facts("restart"),
-        Facts("scale", ScaleParameters, needs_bounds=True),
-        Facts("rollback", needs_known_good=True),
+        Facts("scale", ScaleParameters, needs_bounds=True, undoable=True, temporary=True),
+        Facts("rollback", needs_known_good=True, undoable=True),
         Facts("diagnose", read_only=True),
         Facts("http", HttpParameters),
     )

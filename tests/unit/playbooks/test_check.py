@@ -89,8 +89,30 @@ def test_a_right_file_has_no_mistakes(tmp_path: Path) -> None:
         (TAIL, "      - {name: §restart, action: restart}\n", "a step of this name is here a second time"),
         ("action: restart", "action: scale, parameters: {by: §0}", "must be at least 1, found 0"),
         ("action: restart", "action: scale, parameters: {§bye: 1}", "unknown field `bye`"),
-        ("action: restart", "action: diagnose, undo: §true", "there is nothing to take back"),
-        ("action: restart", "action: diagnose, cleanup_after: §1m", "there is nothing to take back"),
+        ("action: restart", "action: diagnose, undo: §true", "can't be undone"),
+        ("action: restart", "action: restart, undo: §true", "what `restart` does can't be undone"),
+        ("action: restart", "action: restart, cleanup_after: §1m", "is not for a time only"),
+        (
+            TAIL,
+            "      - {name: rollback, action: rollback, cleanup_after: §1m}\n",
+            "what `rollback` did is not for a time",
+        ),
+        ("engine: local", "engine: local\n    §options: {cwd: /}", "runtime containers has no `options`"),
+        (
+            "playbooks:\n",
+            "  b: {runtime: process, command: [run], options: {§base_prot: 1}}\nplaybooks:\n",
+            "unknown field `base_prot` in services.b.options; did you mean `base_port`?",
+        ),
+        (
+            "playbooks:\n",
+            "  b: {runtime: process, command: [run], options: {stop_timeout: §3}}\nplaybooks:\n",
+            "3 has no unit, write 3s for seconds",
+        ),
+        (
+            "playbooks:\n",
+            "  b: {runtime: process, command: [run], options: {health_url: '§unix:///x'}}\nplaybooks:\n",
+            "must begin with http:// or https://",
+        ),
         ("action: restart", "action: restart, approval: §1", "needs a mapping, found 1"),
         ("action: restart", "action: restart, approval: {approvals: §11}", "must be at most 10"),
         (
@@ -296,6 +318,14 @@ def test_every_mistake_of_a_file_is_told_in_one_run_and_in_order(tmp_path: Path)
 def test_a_broken_playbook_does_not_hide_the_mistakes_of_another(tmp_path: Path) -> None:
     text = changed("  - name: down\n", "  - 7\n  - name: down\n").replace("action: restart", "action: rstart")
     assert [line.split(": ")[0] for line in told(check(tmp_path, text))] == ["11:5", "16:33"]
+
+
+def test_a_credential_among_the_parameters_is_warned_about_without_being_shown(tmp_path: Path) -> None:
+    parameters = "{url: 'http://h/', headers: {Authorization: Bearer hunter2, Accept: x}, body: {password: hunter2}}"
+    problems = check(tmp_path, changed("action: restart", f"action: http, parameters: {parameters}"))
+    assert [problem.level for problem in problems] == [Level.WARNING] * 2
+    assert [problem.message.split()[1] for problem in problems] == ["headers.Authorization", "body.password"]
+    assert not any("hunter2" in problem.message for problem in problems)
 
 
 def test_warnings_refuse_nothing(tmp_path: Path) -> None:

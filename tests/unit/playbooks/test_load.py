@@ -123,9 +123,15 @@ FULL: dict[str, Any] = {
             "traffic": "dns",
             "known_good": {"good_after": "1s", "recent": "2s"},
             "shared_mounts": True,
-            "options": {"x": 1},
         },
-        "job": {"runtime": "process", "command": ["run"]},
+        "job": {
+            "runtime": "process",
+            "command": ["run"],
+            "options": {
+                "base_port": 1000, "cwd": "/tmp", "env": {"A": "b"}, "health_url": "http://h:{port}/x",
+                "stop_timeout": "3s", "start_grace": "4s", "log_bytes": 5000,
+            },
+        },
         "bare": {"engine": "local", "selector": {"z": "z"}},
     },
     "defaults": {
@@ -205,13 +211,13 @@ FULL: dict[str, Any] = {
 _OTHER: dict[str, Any] = {
     "url": "unix:///x", "traffic": "proxy", "severity": "P3", "default": "P1", "match": "z=z",
     "labels": ["zone"], "urls": ["http://h/other"], "success": "> 5", "failure": "> 5", "action": "rollback",
-    "selector": {"q": "q"}, "options": {"q": 2}, "parameters": {"to": 2}, "aliases": ["q"], "command": ["q"],
+    "selector": {"q": "q"}, "env": {"q": "2"}, "health_url": "http://h/y", "parameters": {"to": 2}, "aliases": ["q"], "command": ["q"],
 }  # fmt: skip
 
 
 def leaves(model: type[BaseModel], data: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """Yield the path of every value that a person gives in FULL, as far as the models reach."""
-    if isinstance(data, dict) and path[-1:] not in {("parameters",), ("options",), ("selector",)}:
+    if isinstance(data, dict) and path[-1:] not in {("parameters",), ("env",), ("selector",)}:
         for key, value in data.items():
             yield from leaves(model, value, (*path, key))
     elif isinstance(data, list) and data and isinstance(data[0], dict):

@@ -1,0 +1,61 @@
+"""What is shown of a stored event holds no credential, wherever it stood; ordinary words stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from receiver.core import events as ev
+from receiver.core.redaction import HIDDEN, hide, hide_deep
+from receiver.core.timeline import data_of, header
+from receiver.core.words import Names, say
+from tests.unit.core.life import Life, playbook, step
+
+SECRET = "hunter2-0123456789"
+PARAMETERS: dict[str, Any] = {
+    "url": f"https://me:{SECRET}@deploy.example/hook?token={SECRET}&x=1",
+    "headers": {"Authorization": f"Bearer {SECRET}", "X-Api-Key": SECRET, "Accept": "text/plain"},
+    "body": {"password": SECRET, "list": [{"client_secret": SECRET}]},
+}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ev.StepStarted("call", "a-1", "http", "step", f"POST {PARAMETERS['url']}", PARAMETERS, {"data": PARAMETERS}),
+        ev.StepFinished("a-1", ok=False, text=f"the answer was token={SECRET}", data=PARAMETERS, post_state=PARAMETERS),
+        ev.StepRefused("call", "target", f"https://me:{SECRET}@h/ is not there", data=PARAMETERS),
+        ev.WouldHave("call", f"POST {PARAMETERS['url']}", "observe mode", plan=PARAMETERS),
+        ev.Diagnosed(({"text": f"log: password={SECRET}"},), failed=None, readings=(PARAMETERS,)),
+        ev.Sampled(None, f"https://me:{SECRET}@h/ can't be asked", (PARAMETERS,)),
+        ev.Escalated(f"https://me:{SECRET}@h/ is not there", page_at=1.0),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+def test_no_event_shows_a_credential(event: ev.Event) -> None:
+    assert SECRET not in str(data_of(event))
+    assert SECRET not in say(event, Names())
+
+
+def test_an_incident_that_needs_people_shows_none_either() -> None:
+    life = Life(playbook(step("restart")))
+    life.feed(ev.Escalated(f"https://me:{SECRET}@h/ is not there", page_at=1.0))
+    assert SECRET not in header(life.incident).title
+
+
+def test_what_is_no_credential_is_left_as_it_is() -> None:
+    shown = hide_deep(PARAMETERS)
+    assert shown["headers"]["Accept"] == "text/plain"
+    assert shown["url"] == "https://***@deploy.example/hook?token=***&x=1"
+    assert hide_deep({"secret": "", "n": 1, "b": None}) == {"secret": "", "n": 1, "b": None}
+    for text in ("basic checks passed", "a secret garden", "http://h:9/x?y=1"):
+        assert hide(text) == text
+
+
+def test_what_lies_too_deep_is_hidden_as_a_whole() -> None:
+    value: Any = "text"
+    for _ in range(30):
+        value = {"x": value}
+    assert HIDDEN in str(hide_deep(value))
+    assert "text" not in str(hide_deep(value))
