@@ -8,7 +8,8 @@ STAMP := $(VENV)/.installed
 PARTS := docker.io iproute2 iptables busybox-static prometheus prometheus-alertmanager
 PYTEST := $(BIN)/python -m pytest
 ROUNDS ?= 50
-PAYLOAD ?= tests/payloads/01-single-firing.json
+STORY ?= down
+PAYLOAD ?= tests/payloads/service_down.json
 
 # CI's limit for the whole suite; a hung part must not eat the machine's.
 TEST_LIMIT ?= 900
@@ -33,8 +34,8 @@ $(STAMP): pyproject.toml requirements-dev.lock
 parts: install ## install Debian's packages of the real parts, where root
 	@$(BIN)/python -m deploy.parts.packages $(PARTS)
 
-demo: install ## watch a service break and be repaired, on real parts where they can be had
-	@$(BIN)/python -m deploy.demo
+demo: install ## watch a service break and be repaired; STORY=down, hang, errors, bad-image or slow
+	@$(BIN)/python -m deploy.demo --story $(STORY)
 
 run: install ## serve for real, observing until told to act
 	@exec $(BIN)/remediator serve
@@ -76,5 +77,5 @@ LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-e
 	--no-header --upgrade
 
 clean: ## remove what was built and cached; keeps data
-	rm -rf build dist reports *.egg-info .grimp_cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache $(VENV)
+	rm -rf .cache .demo build dist reports *.egg-info .grimp_cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache $(VENV)
 	find receiver remediations deploy tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1,8 +1,12 @@
 """The Makefile and the pages agree about what `make` can do."""
 
+import json
 import re
 from typing import Final
 
+from ruamel.yaml import YAML
+
+from deploy.demo.stories import STORIES
 from tests.unit.house.sources import ROOT
 
 MAKEFILE: Final = (ROOT / "Makefile").read_text()
@@ -19,6 +23,19 @@ def test_every_target_says_what_it_does() -> None:
 def test_no_target_is_taken_for_a_file() -> None:
     (phony,) = re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
     assert frozenset(phony.split()) == TARGETS
+
+
+def test_the_demo_s_help_names_every_story() -> None:
+    (told,) = re.findall(r"^demo:.*STORY=(.*)$", MAKEFILE, re.MULTILINE)
+    assert re.split(", | or ", told) == list(STORIES)
+
+
+def test_what_is_simulated_unless_told_otherwise_leads_to_a_playbook() -> None:
+    (payload,) = re.findall(r"^PAYLOAD \?= (\S+)$", MAKEFILE, re.MULTILINE)
+    (alert,) = json.loads((ROOT / payload).read_text())["alerts"]
+    shipped = YAML(typ="safe").load(ROOT / "playbooks.yaml")
+    assert f'alertname="{alert["labels"]["alertname"]}"' in [one["match"] for one in shipped["playbooks"]]
+    assert alert["labels"]["service"] in shipped["services"]
 
 
 def test_the_pages_name_no_target_that_is_not_there() -> None:
