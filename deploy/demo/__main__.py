@@ -1,4 +1,4 @@
-"""Watch a real service break and be repaired: `python -m deploy.demo [--scenario NAME]`."""
+"""Watch a real service break and be repaired: `make demo [STORY=NAME]`, or `python -m deploy.demo [--story NAME]`."""
 
 import argparse
 import os
@@ -15,6 +15,7 @@ from deploy.demo import monitoring, processes, telling
 from deploy.demo.cast import Cast, choose
 from deploy.demo.console import head, say
 from deploy.demo.containers import running_containers
+from deploy.demo.noticing import Noticing
 from deploy.demo.overlay import health_only, policy_files
 from deploy.demo.played import Played
 from deploy.demo.remediator import Remediator, running_remediator
@@ -22,7 +23,7 @@ from deploy.demo.scene import Scene, changes
 from deploy.demo.stage import is_healthy
 from deploy.demo.stories import STORIES, Story
 from deploy.demo.traffic import Traffic
-from deploy.parts.alertmanager import running_alertmanager
+from deploy.parts.alertmanager import Alertmanager, running_alertmanager
 from deploy.parts.ports import free_port
 from deploy.parts.process import PartError, alone, poll_until
 from deploy.parts.prometheus import Prometheus, running_prometheus
@@ -37,7 +38,7 @@ WARM_UP: Final = 60.0
 def main() -> int:
     """Tell a story; exits 0 when the incident was resolved."""
     parser = argparse.ArgumentParser(prog="python -m deploy.demo", description=__doc__)
-    parser.add_argument("--scenario", choices=sorted(STORIES), default="down", help="what breaks (down)")
+    parser.add_argument("--story", choices=list(STORIES), default="down", help="what breaks (down)")
     parser.add_argument("--directory", type=Path, default=DIRECTORY, help="for data, logs and images (.demo)")
     parser.add_argument("--runtime", choices=["auto", "process"], default="auto", help="process: without containers")
     settings = parser.parse_args()
@@ -47,7 +48,7 @@ def main() -> int:
         cast = choose(processes_only=settings.runtime == "process")
         for line in cast.describe():
             say(line, "dim" if cast.real else "yellow")
-        tell(STORIES[settings.scenario], cast, settings.directory.resolve())
+        tell(STORIES[settings.story], cast, settings.directory.resolve())
     except PartError as error:
         say(f"\nThe demo failed: {error}", "red")
         return 1
@@ -89,7 +90,7 @@ def tell(story: Story, cast: Cast, directory: Path) -> None:
         traffic = stack.enter_context(Traffic(f"{stage.url}/api/v1/resumes"))
         port = free_port()
         webhook = f"http://127.0.0.1:{port}/webhooks/alertmanager"
-        prometheus, settings = _monitoring(stack, cast, stage, run, webhook)
+        prometheus, alertmanager, settings = _monitoring(stack, cast, stage, run, webhook)
         places = stage.places if cast.prometheus is None else {**health_only(), **stage.places}
         files = policy_files(run, places)
         remediator = stack.enter_context(
@@ -99,7 +100,7 @@ def tell(story: Story, cast: Cast, directory: Path) -> None:
         _warm_up(story, stage, prometheus)
         if cast.alertmanager is not None:
             stack.enter_context(Played(webhook, story.alert, lambda: is_healthy(stage.url)))
-        _play(story, stage, traffic, remediator)
+        _play(story, stage, traffic, remediator, Noticing(prometheus, alertmanager))
 
 
 def _short(path: Path) -> str:
@@ -109,10 +110,11 @@ def _short(path: Path) -> str:
 
 def _monitoring(
     stack: ExitStack, cast: Cast, stage: Scene, run: Path, webhook: str
-) -> tuple[Prometheus | None, dict[str, str]]:
-    """Start what is real of Prometheus and Alertmanager; return the first, and settings that lead to both."""
+) -> tuple[Prometheus | None, Alertmanager | None, dict[str, str]]:
+    """Start what is real of Prometheus and Alertmanager; return both, and settings that lead to them."""
     settings: dict[str, str] = {}
     port = free_port()
+    alertmanager: Alertmanager | None = None
     if cast.alertmanager is None:
         alertmanager = stack.enter_context(
             running_alertmanager(run / "alertmanager", monitoring.alertmanager_config(webhook), port)
@@ -120,7 +122,7 @@ def _monitoring(
         settings["REMEDIATOR_ALERTMANAGER_URL"] = alertmanager.url
         say(f"  Alertmanager {alertmanager.url} tells {webhook}")
     if cast.prometheus is not None:
-        return None, settings
+        return None, alertmanager, settings
     config = monitoring.prometheus_config(
         stage.discovery,
         alertmanager=f"127.0.0.1:{port}",
@@ -130,7 +132,7 @@ def _monitoring(
     prometheus = stack.enter_context(running_prometheus(run / "prometheus", config))
     settings["REMEDIATOR_PROMETHEUS_URL"] = prometheus.url
     say(f"  Prometheus {prometheus.url} looks every second")
-    return prometheus, settings
+    return prometheus, alertmanager, settings
 
 
 def _warm_up(story: Story, stage: Scene, prometheus: Prometheus | None) -> None:
@@ -143,19 +145,19 @@ def _warm_up(story: Story, stage: Scene, prometheus: Prometheus | None) -> None:
         poll_until(stage.known_good, WARM_UP, "the running release wasn't kept as known good")
 
 
-def _play(story: Story, stage: Scene, traffic: Traffic, remediator: Remediator) -> None:
+def _play(story: Story, stage: Scene, traffic: Traffic, remediator: Remediator, noticing: Noticing) -> None:
     before = stage.facts()
     traffic.answers.clear()
     head(f"Now {story.told}.")
     broken = time.time()
     story.cause(stage, traffic)
     settled = {"resolved", "cleanup"} if story.scales else {"resolved"}
-    incident = telling.watch(remediator, broken, settled)
+    incident = telling.watch(remediator, broken, settled, noticing.look)
     repaired = stage.facts()
     if story.calm is not None:
         head("The users go home.")
         story.calm(traffic)
-        incident = telling.watch(remediator, broken, {"resolved"})
+        incident = telling.watch(remediator, broken, {"resolved"}, noticing.look)
     telling.timeline(remediator, incident["id"])
     full = remediator.incident(incident["id"])
     telling.summary(full, broken, traffic.answers, [*changes(before, repaired), *changes(repaired, stage.facts())])

@@ -1,13 +1,15 @@
 """Which parts of the demo are real on this machine, and why the others aren't."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from deploy.demo.console import say
 from deploy.parts import alertmanager, engine, packages, prometheus
 
-PACKAGES: Final = ("docker.io", "prometheus", "prometheus-alertmanager")
+PACKAGES: Final = ("iproute2", "docker.io", "prometheus", "prometheus-alertmanager")
 
 EXISTING: Final = Path("/var/run/docker.sock")
 """The socket of an engine that runs already; used when we may, and can't start one of our own."""
@@ -56,14 +58,20 @@ def choose(*, processes_only: bool = False) -> Cast:
     Args:
         processes_only: whether to do without containers although they could be had.
     """
-    packages.ensure(PACKAGES)
-    reason = "asked for" if processes_only else engine.unavailable()
+    missing = packages.ensure(PACKAGES, lambda line: say(line, "dim")).missing
+    reason = "asked for" if processes_only else _why(engine.unavailable(), missing, "iproute2", "docker.io")
     existing = None
     if reason is not None and not processes_only and os.access(EXISTING, os.R_OK | os.W_OK):
         reason, existing = None, EXISTING
-    heard = alertmanager.unavailable()
-    seen = prometheus.unavailable()
+    heard = _why(alertmanager.unavailable(), missing, "prometheus-alertmanager")
+    seen = _why(prometheus.unavailable(), missing, "prometheus")
     # Without a Prometheus nobody would tell a real Alertmanager anything.
     if seen is not None and heard is None:
         heard = "there is no Prometheus to tell it anything"
     return Cast(reason, seen, heard, existing)
+
+
+def _why(unavailable: str | None, missing: Mapping[str, str], *names: str) -> str | None:
+    """Return why a part can't be had, and why its packages couldn't be installed where that was tried."""
+    reasons = [f"{name}: {missing[name]}" for name in names if name in missing and os.geteuid() == 0]
+    return unavailable and "; ".join([unavailable, *reasons])

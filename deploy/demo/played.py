@@ -11,6 +11,8 @@ from typing import Any, Final, Self
 
 import httpx
 
+from deploy.demo.noticing import tell
+
 RECORDED: Final = Path(__file__).parent / "recorded"
 
 NOTICED_AFTER: Final = 4.0
@@ -67,9 +69,11 @@ class Played:
             began = time.time()
             if self._end.wait(NOTICED_AFTER):
                 return
+            tell("Alertmanager (played)", f"posts the recorded webhook that {self._alert} fires")
             self._post(dated(recorded(f"{self._alert}-firing"), began, None))
             if self._wait_for(healthy=True):
                 return
+            tell("Alertmanager (played)", f"posts the recorded webhook that {self._alert} is resolved")
             self._post(dated(recorded(f"{self._alert}-resolved"), began, time.time()))
 
     def _wait_for(self, *, healthy: bool) -> bool:

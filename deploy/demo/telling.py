@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -27,8 +27,16 @@ def newest(remediator: Remediator, since: float) -> dict[str, Any] | None:
     return max(rows, key=lambda row: str(row["opened_at"]), default=None)
 
 
-def watch(remediator: Remediator, since: float, states: Container[str]) -> dict[str, Any]:
+def watch(
+    remediator: Remediator, since: float, states: Container[str], look: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
     """Wait until the newest incident since a moment (UNIX seconds) is in one of these states, and return it.
+
+    Args:
+        remediator: whom to ask.
+        since: UNIX seconds of the break.
+        states: in which the wait ends.
+        look: called at each look, to tell of what others see meanwhile.
 
     Raises:
         PartError: none came, or it isn't there within LIMIT seconds, or it was escalated to people.
@@ -38,6 +46,7 @@ def watch(remediator: Remediator, since: float, states: Container[str]) -> dict[
     while time.monotonic() < deadline:
         if not remediator.child.running():
             raise PartError(f"the remediator ended; {remediator.child.log} ends with:\n{remediator.child.tail()}")
+        look()
         try:
             incident = newest(remediator, since)
         except httpx.TransportError as error:

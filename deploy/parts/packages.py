@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ POLICY_DENY: Final = "#!/bin/sh\nexit 101\n"
 PROGRAMS: Final[dict[str, str]] = {
     "busybox-static": "/bin/busybox",
     "docker.io": "/usr/sbin/dockerd",
+    "iproute2": "/usr/bin/ip",
     "iptables": "/usr/sbin/iptables",
     "prometheus": "/usr/bin/prometheus",
     "prometheus-alertmanager": "/usr/bin/prometheus-alertmanager",
@@ -58,11 +59,15 @@ class Provision:
         return "\n".join(lines)
 
 
-def ensure(packages: Sequence[str]) -> Provision:
+def ensure(packages: Sequence[str], told: Callable[[str], None] = lambda _: None) -> Provision:
     """Install those of the Debian packages that are missing, without letting their services start.
 
     Nothing is installed unless we are root on a machine with apt-get; then the missing packages are reported with
     that reason. Packages are installed one by one, so that one that can't be had doesn't take the others with it.
+
+    Args:
+        packages: their names.
+        told: is given a line before something is installed, which may take minutes.
     """
     present = tuple(name for name in packages if _is_there(name))
     absent = [name for name in packages if name not in present]
@@ -78,6 +83,7 @@ def ensure(packages: Sequence[str]) -> Provision:
     with no_service_starts():
         problem = _apt("update")
         for name in absent:
+            told(f"Installing Debian's {name} (its service won't be started) ...")
             failure = _apt("install", "--yes", "--no-install-recommends", name)
             if failure is None and _is_there(name):
                 installed.append(name)
@@ -138,7 +144,7 @@ def _disable_units(package: str) -> None:
 
 def main() -> int:
     """Install the packages named on the command line; exits 1 only in CI, where a missing part is a failure."""
-    provision = ensure(sys.argv[1:])
+    provision = ensure(sys.argv[1:], lambda line: print(line, flush=True))
     print(provision.describe())
     return 1 if os.environ.get("CI") and not provision else 0
 

@@ -145,6 +145,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, end)
     print(f"INFO smartresume-api {build.version} listens on {settings.host}:{server.server_port}", file=sys.stderr)
     server.serve_forever(poll_interval=0.1)
+    # At its own end the interpreter would cut short the threads that still answer, and may crash on one of them.
+    os._exit(0)
 
 
 if __name__ == "__main__":

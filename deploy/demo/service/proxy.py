@@ -8,6 +8,7 @@ whether the service's health endpoint answers through it, as a blackbox prober w
 import argparse
 import http.client
 import json
+import os
 import signal
 import socket
 import sys
@@ -238,6 +239,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, end)
     print(f"INFO proxy for {settings.name} listens on {settings.host}:{server.server_port}", file=sys.stderr)
     server.serve_forever(poll_interval=0.1)
+    # At its own end the interpreter would cut short the threads that still answer, and may crash on one of them.
+    os._exit(0)
 
 
 if __name__ == "__main__":

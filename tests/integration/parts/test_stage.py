@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -72,6 +73,16 @@ def test_a_hung_process_runs_but_its_health_check_fails(stage: Stage) -> None:
     assert stage.containers()[0]["State"]["Running"]
     restart(stage)
     assert asked(stage, 2) == {200: 2}
+
+
+def test_a_stopped_service_ends_in_order_whatever_is_under_way(stage: Stage) -> None:
+    stage.fault("hang")
+    with ThreadPoolExecutor(30) as pool:
+        # Each of them leaves a thread that hangs.
+        asking = [pool.submit(httpx.get, f"{stage.url}{WORK}", timeout=0.5) for _ in range(30)]
+        assert all(isinstance(one.exception(), httpx.TimeoutException) for one in asking)
+    stage.stop()
+    assert stage.containers()[0]["State"]["ExitCode"] == 0
 
 
 def test_a_second_instance_is_found_by_its_alias_and_gets_half_of_the_requests(stage: Stage) -> None:

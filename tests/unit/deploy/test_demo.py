@@ -1,16 +1,23 @@
 """What the demo decides and says, without any part."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from ruamel.yaml import YAML
 
 from deploy.demo import played
+from deploy.demo.__main__ import tell
 from deploy.demo.cast import Cast, choose
+from deploy.demo.noticing import Noticing, changed
 from deploy.demo.overlay import SHIPPED, TIMES, policy_files
 from deploy.demo.scene import changes
+from deploy.demo.stories import STORIES
 from deploy.demo.telling import seconds
+from deploy.parts.alertmanager import Alertmanager
+from deploy.parts.packages import Provision
+from deploy.parts.process import PartError
+from deploy.parts.prometheus import Prometheus
 
 REAL = Cast(None, None, None)
 
@@ -25,12 +32,77 @@ def test_a_played_part_is_told_plainly() -> None:
 
 
 def test_without_a_prometheus_nobody_tells_a_real_alertmanager_anything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deploy.demo.cast.packages.ensure", lambda _: None)
+    monkeypatch.setattr("deploy.demo.cast.packages.ensure", lambda *_: Provision((), (), {}))
     monkeypatch.setattr("deploy.demo.cast.prometheus.unavailable", lambda: "not installed")
     monkeypatch.setattr("deploy.demo.cast.alertmanager.unavailable", lambda: None)
     chosen = choose(processes_only=True)
     assert chosen.alertmanager == "there is no Prometheus to tell it anything"
     assert chosen.engine == "asked for"
+
+
+@pytest.mark.parametrize(
+    "played_parts", [Cast("not root", None, None), Cast(None, None, "missing"), Cast(None, "missing", "so")]
+)
+def test_in_ci_a_demo_with_a_played_part_fails_before_anything_is_started(
+    played_parts: Cast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(PartError, match="in CI every part must be real"):
+        tell(STORIES["down"], played_parts, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_story_that_only_a_prometheus_sees_is_refused_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(PartError, match=r"the story slow needs Prometheus and Alertmanager; .* there are: down, hang"):
+        tell(STORIES["slow"], Cast(None, "missing", "missing"), tmp_path)
+
+
+def test_what_apt_get_said_is_told_when_it_could_not_install_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = Provision((), (), {"prometheus": "E: Unable to locate package prometheus"})
+    monkeypatch.setattr("deploy.demo.cast.packages.ensure", lambda *_: said)
+    monkeypatch.setattr("deploy.demo.cast.prometheus.unavailable", lambda: "not installed")
+    monkeypatch.setattr("deploy.demo.cast.os.geteuid", lambda: 0)
+    assert choose(processes_only=True).prometheus == "not installed; prometheus: E: Unable to locate package prometheus"
+
+
+class Monitoring:
+    """Prometheus and Alertmanager, as one that answers what a test says."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, str] = {}
+        self.rows: list[dict[str, Any]] = []
+
+    def alerts(self, **query: str) -> Any:
+        return self.rows if query else self.states
+
+
+def test_what_prometheus_and_alertmanager_see_is_told_once_each_time_it_changes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    both = Monitoring()
+    noticing = Noticing(cast("Prometheus", both), cast("Alertmanager", both))
+    row = {"labels": {"alertname": "ServiceDown", "severity": "critical"}}
+    for state in ("pending", "pending", "firing"):
+        both.states = {"ServiceDown/critical": state}
+        noticing.look()
+    both.rows = [{**row, "receivers": [{"name": "people"}, {"name": "remediator"}]}]
+    noticing.look()
+    both.states, both.rows = {}, []
+    noticing.look()
+    assert [line.partition(" ")[2] for line in capsys.readouterr().out.splitlines()] == [
+        "Prometheus: sees ServiceDown/critical; it fires when that holds",
+        "Prometheus: fires ServiceDown/critical, and pushes it to Alertmanager",
+        "Alertmanager: tells remediator and people about ServiceDown/critical",
+        "Prometheus: no longer sees ServiceDown/critical",
+        "Alertmanager: takes ServiceDown/critical for over",
+    ]
+
+
+def test_a_change_is_told_in_the_order_of_the_alerts_names() -> None:
+    assert changed({"b": "firing", "c": "x"}, {"a": "pending", "c": "x"}) == [("a", "pending"), ("b", "")]
 
 
 def test_a_recorded_webhook_gets_todays_times_and_keeps_the_rest() -> None:

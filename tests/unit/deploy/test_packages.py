@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,17 @@ def test_a_machine_without_apt_get_is_told_so(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(packages, "PROGRAMS", {"docker.io": "/nowhere/no-such-dockerd"})
     monkeypatch.setattr(shutil, "which", lambda _: None)
     assert "not Debian" in packages.ensure(["docker.io"]).describe()
+
+
+def test_each_installation_is_announced_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str] = []
+    monkeypatch.setattr(packages, "PROGRAMS", {"docker.io": "/nowhere/no-such-dockerd"})
+    monkeypatch.setattr(packages, "no_service_starts", nullcontext)
+    monkeypatch.setattr(packages, "_apt", lambda *arguments: happened.append(arguments[0]))
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/apt-get" if name == "apt-get" else None)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    packages.ensure(["docker.io"], happened.append)
+    assert happened == ["update", "Installing Debian's docker.io (its service won't be started) ...", "install"]
 
 
 def test_services_are_kept_from_starting_and_allowed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
