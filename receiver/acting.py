@@ -74,12 +74,15 @@ class Actor:
         """Plan a step and start it, or say why not."""
         step, approval = command.step, command.approval
         prepared = await self.prepare(incident, playbook, service, step, approved=approval is not None)
+        only_says = self._judge.only_says(incident, playbook)
         if isinstance(prepared, ev.StepRefused):
+            if only_says:
+                return await self._record(incident, self._would_have_tried(incident, playbook, step, prepared))
             return await self._refuse(incident, prepared)
         if prepared.plan.skip is not None:
             return await self._record(incident, ev.StepSkipped(step.name, prepared.plan.skip))
         refusal = guardrails.refusal(prepared.answers)
-        if self._judge.only_says(incident, playbook):
+        if only_says:
             return await self._record(incident, self._would_have(incident, playbook, step, prepared))
         if refusal is not None:
             return await self._refuse(incident, self._refused(step.name, "step", refusal))
@@ -108,7 +111,8 @@ class Actor:
                 )
                 plan = await action.plan(context, parameters)
         except (TemplateError, ValidationError) as error:
-            return ev.StepRefused(step.name, "template", str(error), "correct the playbook or the alert's labels")
+            why = _mistakes(error) if isinstance(error, ValidationError) else str(error)
+            return ev.StepRefused(step.name, "template", why, "correct the playbook or the alert's labels")
         except RemediationError as error:
             return self._not_planned(step, error, retry=error.retryable)
         except TimeoutError:
@@ -211,9 +215,11 @@ class Actor:
         What nobody can approve has expired already: waiting for it would only keep people from being called.
         """
         policy = self._judge.approvals(playbook, step)
-        cause = guardrails.asks(prepared.answers)
-        if policy.approvals == 0 and cause is None:
+        causes = [f"{one.guardrail}: {one.reason}" for one in guardrails.asks(prepared.answers)]
+        if policy.approvals == 0 and not causes:
             return []
+        if policy.approvals:
+            causes.insert(0, "policy")
         asked = ev.ApprovalAsked(
             approval=self._engine.ids.approval(),
             step=step.name,
@@ -224,7 +230,7 @@ class Actor:
             execute_before=policy.execute_before,
             on_timeout=policy.on_timeout.value,
             reason_required=policy.reason_required,
-            cause="policy" if cause is None else f"{cause.guardrail}: {cause.reason}",
+            cause="; ".join(causes),
             plan=plan_json(prepared.plan),
         )
         if (able := self._approvers()) >= asked.needed:
@@ -247,13 +253,22 @@ class Actor:
         return plan_hash(incident.version, incident.target, prepared.parameters, prepared.plan)
 
     def _would_have(self, incident: Incident, playbook: Playbook, step: Step, prepared: Prepared) -> ev.WouldHave:
-        no = [f"{one.guardrail}: {one.reason}" for one in prepared.answers if one.word is not Word.ALLOWED]
-        more = f"; besides, {'; '.join(no)}" if no else ""
-        why = self._why_only(incident, playbook)
-        return ev.WouldHave(step.name, prepared.plan.summary, f"{why}{more}", plan=plan_json(prepared.plan))
+        besides = [f"{one.guardrail}: {one.reason}" for one in prepared.answers if one.word is not Word.ALLOWED]
+        if needed := self._judge.approvals(playbook, step).approvals:
+            people = "1 person" if needed == 1 else f"{needed} people"
+            besides.insert(0, f"{people} would have been asked first")
+        why = self._why_only(incident, playbook, besides)
+        return ev.WouldHave(step.name, prepared.plan.summary, why, plan=plan_json(prepared.plan))
 
-    def _why_only(self, incident: Incident, playbook: Playbook) -> str:
-        return "observe mode" if self._judge.observing(incident) else f"playbook {playbook.name} is a dry run"
+    def _would_have_tried(
+        self, incident: Incident, playbook: Playbook, step: Step, refused: ev.StepRefused
+    ) -> ev.WouldHave:
+        why = self._why_only(incident, playbook, [f"it could not have been: {refused.reason}"])
+        return ev.WouldHave(step.name, f"{step.action} {incident.target}", why)
+
+    def _why_only(self, incident: Incident, playbook: Playbook, besides: Sequence[str] = ()) -> str:
+        why = "observe mode" if self._judge.observing(incident) else f"playbook {playbook.name} is a dry run"
+        return f"{why}; besides, {'; '.join(besides)}" if besides else why
 
     def _described(self, done: Done) -> str:
         action = self._actions.get(done.action)
@@ -293,3 +308,9 @@ class Actor:
     async def _record(self, incident: Incident, *events: ev.Event) -> bool:
         await self._engine.record(incident.id, lambda *_: events)
         return True
+
+
+def _mistakes(error: ValidationError) -> str:
+    """Say what an alert's labels made of the parameters, without the values."""
+    found = error.errors(include_url=False, include_input=False)
+    return "; ".join(f"parameter {'.'.join(map(str, one['loc'])) or 'list'}: {one['msg']}" for one in found)

@@ -17,7 +17,6 @@ from receiver.chat.escalation import EscalationSender, MetricPath, WebhookPath
 from receiver.chat.outbox import ChatSender, Outbox, Sender
 from receiver.clock import SystemClock
 from receiver.control import KillSwitch
-from receiver.core.events import Acknowledged, ApprovalEnded, Closed, Resolved, TakenOver, Voted
 from receiver.core.playbook import Policy
 from receiver.counting import count
 from receiver.engine import Engine
@@ -47,9 +46,6 @@ from remediations.registry import load_actions
 
 CONSOLE = "console"
 ESCALATION = "escalation:people"
-
-KNOWN_OF = (Acknowledged, ApprovalEnded, Closed, Resolved, TakenOver, Voted)
-"""What shows that people know of an incident, or need not any more: a page that was lost is nobody's worry then."""
 
 PRUNE_EVERY = 300.0
 """Seconds between two rounds of retention."""
@@ -125,14 +121,14 @@ async def _join(
     actor = Actor(engine, store, clock, targets, kill, actions, approvers=policies.approvers)
     jobs = EmbeddedJobs(store, clock, settings.concurrency)
     pages = MetricPath(metrics.escalation_undelivered.set)
-    outbox = Outbox(store, clock, _senders(settings, http, clock, store, pages), _sent(metrics))
+    outbox = Outbox(store, clock, _senders(settings, http, clock, store, pages), metrics.sent)
     operations = Operations(engine, clock, actor, kill, jobs.nudge)
     resyncer: Resyncer | None = None
     silences: Silences | None = None
     if alertmanager is not None:
         resyncer = Resyncer(engine, store, clock, alertmanager, lambda how: metrics.resyncs.labels(how).inc())
         silences = Silences(store, alertmanager)
-    watch = KnownGoodWatch(store, clock, lambda: engine.policy.services, runtimes.of, _teller())
+    watch = KnownGoodWatch(store, clock, lambda: engine.policy.services, runtimes.of, _told)
 
     def noted(part: str, state: str) -> None:
         health.part(part, state)
@@ -142,9 +138,7 @@ async def _join(
 
     def stored(changes: Changes) -> None:
         count(metrics, changes.events)
-        for one in changes.events:
-            if isinstance(one.event, KNOWN_OF):
-                pages.forget(one.incident)
+        pages.happened(changes.events)
         for at in changes.wake.values():
             if at is not None:
                 jobs.nudge(at)
@@ -229,32 +223,18 @@ def _alertmanager(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> 
 def _senders(
     settings: Settings, http: httpx.AsyncClient, clock: Clock, store: SqliteStore, metric: MetricPath
 ) -> dict[str, Sender]:
-    if settings.escalation_url is None:
-        _log.warning("no escalation webhook is configured: people are called by the metric's alert alone")
-        paths: list[Any] = [metric]
-    else:
+    paths: list[Any] = [metric]
+    if settings.escalation_url is not None:
         secret, base = settings.escalation_secret.encode(), settings.base_url
-        paths = [WebhookPath(settings.escalation_url, secret, http, clock, base_url=base), metric]
+        paths.insert(0, WebhookPath(settings.escalation_url, secret, http, clock, base_url=base))
     return {
         CONSOLE: ChatSender(CONSOLE, ConsoleChat(sys.stdout), store),
         ESCALATION: EscalationSender(paths),
     }
 
 
-def _sent(metrics: Metrics) -> Callable[[str, str], None]:
-    return lambda lane, outcome: metrics.outbox_sent.labels(lane, outcome).inc()
-
-
-def _teller() -> Callable[[str, str], None]:
-    """Return what logs a sentence about a service unless it is the last one again: it is said every few seconds."""
-    last: dict[str, str] = {}
-
-    def told(service: str, text: str) -> None:
-        if last.get(service) != text:
-            last[service] = text
-            _log.info("known-good watch", service=service, text=text)
-
-    return told
+def _told(service: str, text: str) -> None:
+    _log.info("known-good watch", service=service, text=text)
 
 
 async def _every(clock: Clock, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

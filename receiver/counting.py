@@ -16,7 +16,7 @@ def count(metrics: Metrics, recorded: Sequence[ev.Recorded]) -> None:
                 metrics.refusals.labels(guardrail).inc()
             case ev.Verified(verdict=verdict):
                 metrics.verifications.labels(verdict).inc()
-            case ev.Escalated():
+            case ev.Escalated(page=True):
                 metrics.escalations.inc()
             case ev.Voted(approve=approve):
                 metrics.votes.labels("approved" if approve else "denied").inc()

@@ -13,7 +13,7 @@ from receiver.acting import Actor
 from receiver.core import events as ev
 from receiver.core.commands import Diagnose, Look, ResumeAction, RunStep, TakeBack
 from receiver.core.incident import Incident
-from receiver.core.machine import due, given_up, verification
+from receiver.core.machine import due, escalate, given_up, verification
 from receiver.core.playbook import Playbook, Service
 from receiver.engine import Engine
 from receiver.looking import Looker
@@ -131,7 +131,7 @@ class Executor:
                 return [ev.StepInDoubt(current.action.action_id, reason, person=True, ask_at=again_at)]
             if current.escalation is not None:
                 return []
-            return [*given_up(current, reason), ev.Escalated(reason, page_at=now + playbook.page_every)]
+            return [*given_up(current, reason), escalate(current, playbook, now, reason)]
 
         await self._engine.record(incident.id, decide, again_at=again_at)
         return False

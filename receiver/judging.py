@@ -11,7 +11,7 @@ from receiver.core import guardrails
 from receiver.core.guardrails import ActionRecord, Answer, Facts, Figures
 from receiver.core.incident import Approval, Incident
 from receiver.core.machine import step_named
-from receiver.core.playbook import ApprovalPolicy, Playbook, Step
+from receiver.core.playbook import ApprovalPolicy, OnFailure, Playbook, Step
 from receiver.engine import Engine
 from receiver.plans import plan_from
 from remediations.protocol import Plan
@@ -71,6 +71,7 @@ class Judge:
             actions=actions,
             figures=figures,
             approved=approved,
+            asks=self.approvals(playbook, step).approvals > 0,
         )
         return guardrails.check(facts, now)
 
@@ -119,7 +120,7 @@ class Judge:
         wanted = self.approvals(playbook, step).approvals
         if approval is not None:
             return approval.needed >= wanted
-        return wanted == 0 and guardrails.asks(answers) is None
+        return wanted == 0 and not guardrails.asks(answers)
 
 
 def _stricter(then: ApprovalPolicy, today: ApprovalPolicy | None) -> ApprovalPolicy:
@@ -131,4 +132,5 @@ def _stricter(then: ApprovalPolicy, today: ApprovalPolicy | None) -> ApprovalPol
     fields["expires"] = min(then.expires, today.expires)
     fields["execute_before"] = min(then.execute_before, today.execute_before)
     fields["reason_required"] = then.reason_required or today.reason_required
-    return ApprovalPolicy(**{**fields, "on_timeout": then.on_timeout})
+    escalates = OnFailure.ESCALATE in {then.on_timeout, today.on_timeout}
+    return ApprovalPolicy(**{**fields, "on_timeout": OnFailure.ESCALATE if escalates else OnFailure.NEXT})

@@ -96,6 +96,7 @@ class KnownGoodWatch:
         self._services = services
         self._runtime = runtime
         self._told = told
+        self._last: dict[str, str] = {}
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -104,8 +105,16 @@ class KnownGoodWatch:
                 try:
                     await self.look(service)
                 except RemediationError as error:
-                    self._told(service.name, f"its versions can't be watched: {error}")
+                    self._tell(service.name, f"its versions can't be watched: {error}")
+                else:
+                    self._last.pop(service.name, None)
             await self._clock.sleep(self._interval())
+
+    def _tell(self, service: str, text: str) -> None:
+        """Tell what is wrong once, not with every look."""
+        if self._last.get(service) != text:
+            self._last[service] = text
+            self._told(service, text)
 
     def _interval(self) -> float:
         shortest = min((one.good_after for one in self._services().values()), default=LONGEST_INTERVAL)

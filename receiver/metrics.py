@@ -116,8 +116,8 @@ class Metrics:
     # --- how it stands ----------------------------------------------------------------------------------------------
 
     def _state(self) -> None:
-        self.incidents = self._gauge("incidents", "Incidents that are open now.", "state", "severity")
-        self.escalations_open = self._gauge("escalations_open", "Escalated incidents that wait for people.")
+        self.incidents = self._gauge("incidents", "Incidents that are kept, ended ones too.", "state", "severity")
+        self.escalations_open = self._gauge("escalations_open", "Open incidents that people are called about.")
         self.escalation_undelivered = self._gauge(
             "escalations_undelivered", "Pages that the escalation path has not delivered yet."
         )
@@ -141,6 +141,10 @@ class Metrics:
         self.playbooks = self._gauge("playbooks", "Playbooks of the policy in force.")
         build = self._gauge("build_info", "The running version.", "version", "python")
         build.labels(distribution_version(), platform.python_version()).set(1)
+
+    def sent(self, lane: str, outcome: str) -> None:
+        """Count a message, or a try of one."""
+        self.outbox_sent.labels(lane, outcome).inc()
 
     def in_mode(self, mode: str) -> None:
         """Say which mode the service runs in."""
@@ -169,7 +173,7 @@ class Metrics:
         self.incidents.clear()
         for (state, severity), number in incidents.items():
             self.incidents.labels(state, severity).set(number)
-        self.escalations_open.set(sum(number for (state, _), number in incidents.items() if state == "escalated"))
+        self.escalations_open.set(counts["paged"])
         for state, number in counts["alerts"].items():
             self.alerts_known.labels(state).set(number)
         for state, number in counts["outbox"].items():

@@ -96,7 +96,8 @@ class Policies:
             problems += error.problems
         approvers = len(people.who_may(Role.APPROVER)) if people is not None else None
         paths = list(self._settings.playbooks)
-        found = check_files(paths, self._actions, self._environment, approvers=approvers)
+        ways = self._settings.escalation_paths
+        found = check_files(paths, self._actions, self._environment, escalation_paths=ways, approvers=approvers)
         if people is None or errors_of(found):
             raise PolicyError([*errors_of(found), *problems])
         for warning in found:

@@ -313,7 +313,8 @@ class Store(Protocol):
         """Return figures for metrics.
 
         Keys: `incidents` ((state, severity) -> n), `alerts` (`firing`, `resolved`), `outbox` (`waiting`, `dead`),
-        `wakes`, `waiting_units`, `counters` (name -> n), `bytes`, `bytes_limit`, `disk_free`.
+        `paged` (incidents that people are called about), `wakes`, `waiting_units`, `counters` (name -> n), `bytes`,
+        `bytes_limit`, `disk_free`.
         """
         ...
 

@@ -179,6 +179,11 @@ class Settings:
         return not (self.webhook_tokens or self.webhook_password)
 
     @property
+    def escalation_paths(self) -> int:
+        """How many independent ways there are to call people: the metric with its shipped rule, and the webhook."""
+        return 1 + (self.escalation_url is not None)
+
+    @property
     def people_file(self) -> Path | None:
         """The people's file, None when nobody asked for one and the default's isn't there."""
         return self.people if self.sources.get("people") != "default" or self.people.exists() else None

@@ -58,8 +58,9 @@ class PartsWatch:
         if self._alertmanager is not None:
             await self._ask("alertmanager", self._alertmanager.started_at)
         engines = {(one.engine, one.runtime): one for one in self._services().values()}
-        for (engine, _), service in sorted(engines.items()):
-            await self._ask(f"engine {engine}", lambda one=service: self._engine(one))  # type: ignore[misc]
+        for (engine, runtime), service in sorted(engines.items()):
+            # The runtime `process` needs no engine; it goes by its own name.
+            await self._ask(f"engine {engine or runtime}", lambda one=service: self._engine(one))  # type: ignore[misc]
 
     async def _prometheus(self) -> None:
         if self._metrics is not None:

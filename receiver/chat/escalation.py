@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import httpx
 
+from receiver.core import events as ev
+from receiver.core.events import Recorded
 from receiver.core.outbox import OutboxRow
 from receiver.ports import ChatError, Clock
 
@@ -23,6 +25,9 @@ TIMEOUT = 10.0
 
 ATTEMPTS = 12
 """Tries of one page; with the pump's backoff (1 s doubling to 5 min) about 20 minutes, then the next page is due."""
+
+KNOWN = (ev.Acknowledged, ev.ApprovalEnded, ev.Closed, ev.Resolved, ev.TakenOver, ev.Voted)
+"""What shows that people know of an incident, or need not any more."""
 
 REMEMBERED = 10_000
 """Undelivered pages that are remembered at most."""
@@ -135,6 +140,12 @@ class MetricPath:
     def delivered(self, row: OutboxRow) -> None:
         """Count its incident no longer: people know of it."""
         self.forget(row.incident)
+
+    def happened(self, recorded: Iterable[Recorded]) -> None:
+        """Count no incident of which people have shown that they know, or need not know any more."""
+        for one in recorded:
+            if isinstance(one.event, KNOWN):
+                self.forget(one.incident)
 
     def forget(self, incident: str) -> None:
         """Count an incident no longer: people know of it, or it ended."""

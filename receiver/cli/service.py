@@ -57,10 +57,10 @@ def check(arguments: argparse.Namespace) -> int:
     for broken in actions.broken:
         sys.stderr.write(f"remediator: warning: {broken}\n")
     approvers, people_problems = _people(settings)
-    # The metric with its shipped rule is always there; the webhook is when it is configured.
-    paths = 1 + (settings.escalation_url is not None)
     problems = [
-        *check_files(files, actions.actions, os.environ, escalation_paths=paths, approvers=approvers),
+        *check_files(
+            files, actions.actions, os.environ, escalation_paths=settings.escalation_paths, approvers=approvers
+        ),
         *people_problems,
     ]
     if problems or arguments.format == "json":

@@ -39,7 +39,8 @@ def ended(incident: Incident, event: ev.ApprovalEnded, at: float) -> Incident:
         return replace(incident, approval=replace(approval, state="approved", approved_at=at))
     done = incident.done
     if event.state in {"denied", "expired"}:
-        done = (*done, Done(approval.step, event.state, started_at=at))
+        escalates = event.state == "expired" and approval.on_timeout == "escalate"
+        done = (*done, Done(approval.step, event.state, started_at=at, escalates=escalates))
     phase = incident.idle_phase if incident.phase is Phase.AWAITING_APPROVAL else incident.phase
     return replace(incident.settled(), approval=None, done=done, phase=phase)
 

@@ -297,7 +297,7 @@ class Verified:
 class Escalated:
     """Automation ends for this incident and people are paged, with the reason; again at `page_at`.
 
-    `page` is false when a person took it over: whoever did knows.
+    `page` is false when a person took it over, who knows, and when nobody is called at all: `page_at` is 0 then.
     """
 
     reason: str

@@ -94,6 +94,8 @@ def _lead_changed(incident: Incident, event: ev.LeadChanged, at: float) -> Incid
     )
     if incident.phase is Phase.HOLDING:
         return replace(after, phase=Phase.TRIAGE, check=None, hold_until=None, resolve_by=None)
+    if incident.quiet:
+        return replace(after, phase=Phase.TRIAGE, check=None, escalation=None, retry_at=None)
     return after
 
 
@@ -103,7 +105,7 @@ def _diagnosed(incident: Incident, event: ev.Diagnosed, at: float) -> Incident:
 
 def _refused(incident: Incident, event: ev.StepRefused, at: float) -> Incident:
     give_up = incident.give_up_at if incident.give_up_at is not None else event.give_up_at
-    return replace(incident, refused=event.guardrail, retry_at=event.retry_at, give_up_at=give_up)
+    return replace(incident, refused=event.guardrail, refusal=event.reason, retry_at=event.retry_at, give_up_at=give_up)
 
 
 def _skipped(incident: Incident, event: ev.StepSkipped, at: float) -> Incident:
@@ -252,7 +254,13 @@ def _with_result(done: tuple[Done, ...], step: str, verdict: str) -> tuple[Done,
 
 
 def _escalated(incident: Incident, event: ev.Escalated, at: float) -> Incident:
-    after = replace(incident.settled(), escalation=event.reason, page_at=event.page_at, pages=1, check=None)
+    after = replace(
+        incident.settled(),
+        escalation=event.reason,
+        page_at=event.page_at or None,
+        pages=1 if event.page_at else 0,
+        check=None,
+    )
     # An action in doubt goes on being asked for, but people and the metric that calls them must see it as theirs.
     return replace(after, approval=None, phase=Phase.ESCALATED)
 

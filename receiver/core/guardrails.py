@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from receiver.core.incident import Incident
+from receiver.core.phrases import span
 from receiver.core.playbook import FleetLimits, Playbook, Step
 
 GIVE_UP_AFTER = 900.0
@@ -62,8 +63,9 @@ class Facts:
         step, kind: what is asked for; `step`, `undo` or `cleanup`.
         playbook: as the incident began with it.
         today: as it is in the file now, None: deleted; of the two, the stricter limit wins.
-        actions: past ones within every window, and those under way.
+        actions: past ones since `longest_window`, and those under way.
         approved: whether people agreed to this very plan.
+        asks: whether people are asked about it anyway: it isn't automatic then, and limits on what is leave it to them.
     """
 
     incident: Incident
@@ -76,6 +78,7 @@ class Facts:
     actions: Sequence[ActionRecord] = ()
     figures: Figures | None = None
     approved: bool = False
+    asks: bool = False
     confirmation: str = ""
 
 
@@ -112,13 +115,17 @@ def refusal(answers: Sequence[Answer]) -> Answer | None:
     return next((one for one in answers if one.word is Word.REFUSED), None)
 
 
-def asks(answers: Sequence[Answer]) -> Answer | None:
-    """Return the first guardrail that wants people's approval."""
-    return next((one for one in answers if one.word is Word.APPROVAL), None)
+def asks(answers: Sequence[Answer]) -> tuple[Answer, ...]:
+    """Return the guardrails that want people's approval."""
+    return tuple(one for one in answers if one.word is Word.APPROVAL)
 
 
 def min_healthy(playbook: Playbook, today: Playbook | None, instances: int) -> int:
-    """Return how many must stay healthy: the stricter of then and today; by default one less than there are."""
+    """Return how many must stay healthy: the stricter of then and today; by default one less than there are.
+
+    Args:
+        instances: that are healthy now; one that fails already isn't counted as lost.
+    """
     declared = [one.guardrails.min_healthy for one in (playbook, today) if one is not None]
     named = [one for one in declared if one is not None]
     return max(named) if named else max(0, instances - 1)
@@ -173,8 +180,8 @@ def _age(facts: Facts, now: float) -> Answer:
     data: dict[str, float | int | str | None] = {"age": round(age, 3), "limit": limit}
     if age > limit:
         word = Word.ALLOWED if facts.approved else Word.APPROVAL
-        return Answer("max_alert_age", word, f"the alert is {age:.0f} s old, more than {limit:.0f} s", data=data)
-    return Answer("max_alert_age", Word.ALLOWED, f"the alert is {max(age, 0.0):.0f} s old", data=data)
+        return Answer("max_alert_age", word, f"the alert is {span(age)} old, more than {span(limit)}", data=data)
+    return Answer("max_alert_age", Word.ALLOWED, f"the alert is {span(age)} old", data=data)
 
 
 def _confirmed(facts: Facts, now: float) -> Answer:
@@ -211,10 +218,12 @@ def _fleet_cap(facts: Facts, now: float) -> Answer:
     recent = sorted(one.started_at for one in facts.actions if one.kind == "step" and one.started_at > now - window)
     data: dict[str, float | int | str | None] = {"actions": len(recent), "limit": limit, "window": window}
     if len(recent) >= limit and not facts.approved:
-        free = recent[len(recent) - limit] + window
-        reason = f"{len(recent)} automatic actions in the last {window:.0f} s, at most {limit}"
-        return Answer("fleet_cap", Word.REFUSED, reason, "time, or an approval by hand", free, data)
-    return Answer("fleet_cap", Word.ALLOWED, f"{len(recent)} of {limit} actions in {window:.0f} s", data=data)
+        free = recent[len(recent) - limit] + window if limit else now + window
+        reason = f"{len(recent)} automatic actions in the last {span(window)}, at most {limit} may be"
+        if facts.asks:
+            return Answer("fleet_cap", Word.APPROVAL, reason, "an approval", data=data)
+        return Answer("fleet_cap", Word.REFUSED, reason, "the window passes", free, data)
+    return Answer("fleet_cap", Word.ALLOWED, f"{len(recent)} of {limit} actions in {span(window)}", data=data)
 
 
 def _cooldown(facts: Facts, now: float) -> Answer:
@@ -226,9 +235,9 @@ def _cooldown(facts: Facts, now: float) -> Answer:
     ]
     last = max(ends, default=None)
     if last is not None and now < last + limit and not facts.approved:
-        reason = f"{mine.playbook} acted on {mine.target} {now - last:.0f} s ago; the cooldown is {limit:.0f} s"
-        return Answer("cooldown", Word.REFUSED, reason, f"{last + limit - now:.0f} s pass, or a person acts")
-    return Answer("cooldown", Word.ALLOWED, f"no run of {mine.playbook} on {mine.target} within {limit:.0f} s")
+        reason = f"{mine.playbook} acted on {mine.target} {span(now - last)} ago, the cooldown is {span(limit)}"
+        return Answer("cooldown", Word.APPROVAL, reason, "an approval")
+    return Answer("cooldown", Word.ALLOWED, f"no run of {mine.playbook} on {mine.target} within {span(limit)}")
 
 
 def _max_runs(facts: Facts, now: float) -> Answer:
@@ -236,9 +245,9 @@ def _max_runs(facts: Facts, now: float) -> Answer:
     since = now - window
     runs = sum(one.target == mine.target and one.kind == "step" and one.started_at > since for one in facts.actions)
     if runs >= limit and not facts.approved:
-        reason = f"{runs} automatic actions on {mine.target} in {window:.0f} s, at most {limit}"
-        return Answer("max_runs", Word.REFUSED, reason, "the window passes, or a person acts")
-    return Answer("max_runs", Word.ALLOWED, f"{runs} of {limit} actions on {mine.target} in {window:.0f} s")
+        reason = f"{runs} actions on {mine.target} in the last {span(window)}, at most {limit} may be automatic"
+        return Answer("max_runs", Word.APPROVAL, reason, "an approval")
+    return Answer("max_runs", Word.ALLOWED, f"{runs} of {limit} actions on {mine.target} in {span(window)}")
 
 
 def _healthy(facts: Facts, now: float) -> Answer:
@@ -254,7 +263,9 @@ def _healthy(facts: Facts, now: float) -> Answer:
 
 def _gap(facts: Facts, now: float) -> Answer:
     figures = facts.figures
-    if figures is None or not figures.takes_down or facts.step.allow_gap or facts.approved:
+    today = next((one for one in facts.today.steps if one.name == facts.step.name), None) if facts.today else None
+    leave = facts.step.allow_gap and (today is None or today.allow_gap)
+    if figures is None or not figures.takes_down or leave or facts.approved:
         return Answer("gap", Word.ALLOWED, "no healthy single instance is taken down without leave")
     return Answer("gap", Word.APPROVAL, "it takes the only healthy instance down", "an approval, or allow_gap: true")
 

@@ -45,6 +45,7 @@ class Done:
         taken_back: whether an undo or cleanup of it ended well.
         takes: undos and cleanups that were tried.
         undo, cleanup_after: how it is taken back, as it was begun: the playbook that leads later may not know the step.
+        escalates: of an approval that nobody gave: whether people are called.
     """
 
     step: str
@@ -59,6 +60,7 @@ class Done:
     takes: int = 0
     undo: bool = False
     cleanup_after: float | None = None
+    escalates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,9 @@ class Incident:
         done: the steps that ended, in order.
         before: readings of the first look, before anything was done.
         evidence: readings of the last verification that passed.
-        refused: the guardrail that said no to the next step; asked again at `retry_at` until `give_up_at`.
+        refused: the guardrail that said no to the next step, `refusal` why; asked again at `retry_at` until
+            `give_up_at`.
+        page_at: when people are called (again); None: they are not.
         last_action_end: UNIX seconds, 0.0 when nothing was done.
     """
 
@@ -205,6 +209,7 @@ class Incident:
     retry_at: float | None = None
     give_up_at: float | None = None
     refused: str | None = None
+    refusal: str = ""
     gone_checked: bool = False
     hold_until: float | None = None
     resolve_by: float | None = None
@@ -245,6 +250,11 @@ class Incident:
         return not self.phase.terminal
 
     @property
+    def quiet(self) -> bool:
+        """Whether it is escalated without anybody being called: automation was never to touch it."""
+        return self.escalation is not None and self.page_at is None
+
+    @property
     def automatic(self) -> bool:
         """Whether the service may still start something for it."""
         return self.open and self.escalation is None and self.owner is None
@@ -256,7 +266,7 @@ class Incident:
 
     def settled(self) -> Incident:
         """Return it with what was refused forgotten: the step went on, or was passed over."""
-        return self.but(refused=None, retry_at=None, give_up_at=None)
+        return self.but(refused=None, refusal="", retry_at=None, give_up_at=None)
 
 
 class FoldError(ValueError):

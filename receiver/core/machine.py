@@ -106,7 +106,7 @@ def verification(playbook: Playbook, step: str | None) -> Verification:
     found = step_named(playbook, step)
     if found is None and playbook.steps:
         found = playbook.steps[0]
-    return found.verify if found is not None else Verification(target=False)
+    return found.verify if found is not None else playbook.verify
 
 
 def to_take_back(incident: Incident) -> Done | None:
@@ -147,16 +147,14 @@ def _triage(incident: Incident, playbook: Playbook, now: float) -> ev.Event | No
     if not incident.diagnosed:
         return None
     if (reason := _hopeless(incident, now)) is not None:
-        return _escalate(incident, playbook, now, reason)
+        return escalate(incident, playbook, now, reason)
     if to_take_back(incident) is not None:
         return None
     if incident.wanted is not None:
         return ev.LeadChanged(*incident.wanted)
     if incident.observed or not playbook.steps:
-        late = incident.deadline is not None and now >= incident.deadline
-        return (
-            _escalate(incident, playbook, now, "it still fires, and nothing was to be done about it") if late else None
-        )
+        # It is followed to the alert's end; were it given up, a higher playbook's alert would find automation off.
+        return None
     return _next_rung(incident, playbook, now)
 
 
@@ -165,19 +163,19 @@ def _hopeless(incident: Incident, now: float) -> str | None:
     if incident.gone_checked and incident.firing == 0 and incident.confirmed is not True:
         return "the alert resolved, but that the service works again could not be shown"
     if incident.give_up_at is not None and now >= incident.give_up_at:
-        return f"guardrail {incident.refused} kept refusing the next step"
+        return f"guardrail {incident.refused} kept refusing the next step: {incident.refusal}"
     if incident.refused is not None and incident.retry_at is None:
-        return f"guardrail {incident.refused} refused the next step"
+        return f"guardrail {incident.refused} refused the next step: {incident.refusal}"
     return None
 
 
 def _next_rung(incident: Incident, playbook: Playbook, now: float) -> ev.Event | None:
     last = incident.done[-1] if incident.done else None
     if last is not None and (reason := _ends_ladder(last, step_named(playbook, last.step))) is not None:
-        return _escalate(incident, playbook, now, reason)
+        return escalate(incident, playbook, now, reason)
     if next_step(incident, playbook) is None:
         tried = ", ".join(f"{one.step}: {one.result}" for one in incident.done)
-        return _escalate(incident, playbook, now, f"the ladder is at its end ({tried})")
+        return escalate(incident, playbook, now, f"the ladder is at its end ({tried})")
     return None
 
 
@@ -191,7 +189,7 @@ def _ends_ladder(last: Done, step: Step | None) -> str | None:
         return None
     if last.result in {"failed", "denied"} and step.on_failure is OnFailure.ESCALATE:
         return f"step {last.step}: {last.result}"
-    if last.result == "expired" and step.approval.on_timeout is OnFailure.ESCALATE:
+    if last.result == "expired" and last.escalates:
         return f"nobody approved step {last.step} in time"
     return None
 
@@ -221,7 +219,8 @@ def _awaiting(incident: Incident, _playbook: Playbook, now: float) -> ev.Event |
     if approval.approved_at is not None and now > approval.approved_at + approval.execute_before:
         return ev.ApprovalEnded(approval.id, "expired", "approved, but it could not start in time")
     if incident.give_up_at is not None and now >= incident.give_up_at:
-        return ev.ApprovalEnded(approval.id, "expired", f"guardrail {incident.refused} kept refusing the step")
+        text = f"guardrail {incident.refused} kept refusing the step: {incident.refusal}"
+        return ev.ApprovalEnded(approval.id, "expired", text)
     if incident.firing == 0 and not approval.checked:
         return ev.ApprovalSuspended(approval.id, resumed=False, text="the alert resolved: looking whether that is true")
     return None
@@ -230,7 +229,7 @@ def _awaiting(incident: Incident, _playbook: Playbook, now: float) -> ev.Event |
 def _acting(incident: Incident, playbook: Playbook, now: float) -> ev.Event | None:
     action = incident.action
     if action is not None and action.person_decides and incident.escalation is None:
-        return _escalate(incident, playbook, now, f"what became of step {action.step} can't be told: {action.doubt}")
+        return escalate(incident, playbook, now, f"what became of step {action.step} can't be told: {action.doubt}")
     return None
 
 
@@ -284,7 +283,7 @@ def _holding(incident: Incident, playbook: Playbook, now: float) -> ev.Event | N
             why = f"it could not be shown that it holds: {check.last_text or 'no look was possible'}"
         if incident.escalation is not None:
             return _ended(incident, playbook, "inconclusive", why, now)
-        return _escalate(incident, playbook, now, why)
+        return escalate(incident, playbook, now, why)
     return None
 
 
@@ -319,10 +318,10 @@ def _cleanup(incident: Incident, playbook: Playbook, now: float) -> ev.Event | N
     if rest and incident.escalation is None:
         if any(one.takes >= CLEANUP_TRIES for one in rest):
             why = f"{rest[0].step} could not be taken back in {CLEANUP_TRIES} tries"
-            return _escalate(incident, playbook, now, why)
+            return escalate(incident, playbook, now, why)
         if incident.give_up_at is not None and now >= incident.give_up_at:
-            why = f"guardrail {incident.refused} kept refusing to take back {rest[0].step}"
-            return _escalate(incident, playbook, now, why)
+            why = f"guardrail {incident.refused} kept refusing to take back {rest[0].step}: {incident.refusal}"
+            return escalate(incident, playbook, now, why)
     if not rest and incident.last_action_end and incident.hold_until is not None:
         if incident.hold_until < incident.last_action_end:
             return _begin(playbook, None, "cleanup", now, since=incident.last_action_end)
@@ -339,9 +338,11 @@ def _due_in_cleanup(incident: Incident, playbook: Playbook, now: float) -> Comma
 
 def _escalated(incident: Incident, playbook: Playbook, now: float) -> ev.Event | None:
     if incident.escalation is None:
-        return _escalate(incident, playbook, now, f"taken over by {incident.owner}")
+        return escalate(incident, playbook, now, f"taken over by {incident.owner}")
     if incident.action is not None:
         return None
+    if incident.wanted is not None and incident.quiet:
+        return ev.LeadChanged(*incident.wanted)
     if incident.check is not None:
         if incident.firing > 0:
             return _ended(incident, playbook, "failed", "the alert fires again", now)
@@ -354,8 +355,20 @@ def _escalated(incident: Incident, playbook: Playbook, now: float) -> ev.Event |
 # --- events ---------------------------------------------------------------------------------------------------------
 
 
-def _escalate(incident: Incident, playbook: Playbook, now: float, reason: str) -> ev.Escalated:
+def escalate(incident: Incident, playbook: Playbook, now: float, reason: str) -> ev.Escalated:
+    """Return the end of automation for an incident; people are called unless automation was never to touch it."""
+    if incident.owner is None and (why := _nobody_is_called(incident, playbook)) is not None:
+        return ev.Escalated(f"{reason} ({why}: nobody is called)", page=False)
     return ev.Escalated(reason, page_at=_next_page(incident, playbook, now), page=incident.owner is None)
+
+
+def _nobody_is_called(incident: Incident, playbook: Playbook) -> str | None:
+    """Say why people aren't called about an incident that automation was never to touch."""
+    if incident.mode == "observe":
+        return "observing"
+    if playbook.dry_run or incident.observed:
+        return "a dry run"
+    return None if playbook.steps or incident.done else "the playbook only tells"
 
 
 def _begin(

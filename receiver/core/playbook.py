@@ -171,6 +171,7 @@ class Playbook:
         target_labels: alert labels that name the service, the first present one counts.
         diagnose: whether findings are collected before the first step.
         steps: the ladder; empty: notify only.
+        verify: how it is judged whether the trouble is gone when no step was taken.
         guardrails: its limits.
         settle: seconds between the first alert and the first mutation.
         hold: seconds that healthy must hold before the incident is resolved.
@@ -190,6 +191,7 @@ class Playbook:
     target_labels: tuple[str, ...] = ("service", "job")
     diagnose: bool = True
     steps: tuple[Step, ...] = ()
+    verify: Verification = Verification()
     guardrails: Guardrails = Guardrails()
     settle: float = 10.0
     hold: float = 30.0

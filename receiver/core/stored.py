@@ -74,21 +74,26 @@ def playbook_from_json(data: Mapping[str, Any]) -> Playbook:
             ),
             "target_labels": tuple(data["target_labels"]),
             "steps": tuple(_step(step) for step in data["steps"]),
+            "verify": _verification(data["verify"]),
             "guardrails": Guardrails(**data["guardrails"]),
         }
     )
 
 
 def _step(data: Mapping[str, Any]) -> Step:
-    verify, approval = data["verify"], data["approval"]
+    approval = data["approval"]
     return Step(
         **{
             **data,
             "on_failure": OnFailure(data["on_failure"]),
-            "verify": Verification(**{**verify, "queries": tuple(Query(**query) for query in verify["queries"])}),
+            "verify": _verification(data["verify"]),
             "approval": ApprovalPolicy(**{**approval, "on_timeout": OnFailure(approval["on_timeout"])}),
         }
     )
+
+
+def _verification(data: Mapping[str, Any]) -> Verification:
+    return Verification(**{**data, "queries": tuple(Query(**query) for query in data["queries"])})
 
 
 def _matchers(data: Iterable[Mapping[str, str]]) -> tuple[Matcher, ...]:

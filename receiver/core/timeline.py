@@ -84,6 +84,8 @@ def tone_of(event: ev.Event) -> str:
     match event:
         case ev.Resolved() | ev.Verified(verdict="passed") | ev.StepFinished(ok=True):
             return "good"
+        case ev.Escalated(page=False):
+            return "warn"
         case ev.Escalated() | ev.Paged() | ev.Verified(verdict="failed") | ev.StepFinished(ok=False):
             return "bad"
         case ev.Opened() | ev.StepRefused() | ev.StepInDoubt() | ev.ApprovalAsked() | ev.Verified():
@@ -210,7 +212,8 @@ def _acting(incident: Incident) -> str:
         who = f"{incident.owner} (took over)"
     elif incident.escalation is not None:
         seen = f", seen by {incident.acknowledged_by}" if incident.acknowledged_by else ""
-        who = f"people (needed: {hide(incident.escalation)}{seen})"
+        reason = hide(incident.escalation)
+        who = f"nobody (left open: {reason})" if incident.quiet else f"people (needed: {reason}{seen})"
     elif approval is not None and approval.state == "pending":
         agreed = len({vote.person for vote in approval.votes if vote.approve})
         who = f"people ({agreed} of {approval.needed} approved step {approval.step})"

@@ -121,10 +121,12 @@ def _would_have(event: ev.WouldHave, names: Names) -> str:
 
 def _asked(event: ev.ApprovalAsked, names: Names) -> str:
     people = "1 person" if event.needed == 1 else f"{event.needed} people"
-    why = "" if event.cause == "policy" else f" because {event.cause}"
+    causes = event.cause.removeprefix("policy").removeprefix("; ")
     return sentences(
-        f"Approval needed{why} for step {event.step}: {event.summary}",
-        f"{people} must agree before {moment(event.expires_at)} (request {event.approval})",
+        f"Approval needed for step {event.step}: {event.summary}",
+        f"Why: {causes}" if causes else "",
+        f"{people} must agree before {moment(event.expires_at)} (request {event.approval})"
+        + (", with a reason" if event.reason_required else ""),
         f"If nobody does: {'people are called' if event.on_timeout == 'escalate' else 'the next step is tried'}",
     )
 
@@ -229,6 +231,8 @@ def _verified(event: ev.Verified, names: Names) -> str:
 
 
 def _escalated(event: ev.Escalated, names: Names) -> str:
+    if not event.page and not event.page_at:
+        return sentences(f"Left open: {event.reason}", "It is looked at again until it works or a person closes it")
     paged = f"People are paged, again at {moment(event.page_at)}" if event.page else ""
     return sentences(f"Needs a person: {event.reason}", "Automation is off for this incident", paged)
 

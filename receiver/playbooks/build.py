@@ -84,6 +84,7 @@ def build_playbook(
         target_labels=tuple(target.labels) if target is not None else _LABELS,
         diagnose=_first(playbook.diagnose, defaults.diagnose),
         steps=tuple(_step(step, playbook, defaults, actions) for step in playbook.steps),
+        verify=_verification(defaults.verify, playbook.verify),
         guardrails=Guardrails(**_merged(defaults.guardrails, playbook.guardrails)),
         settle=_first(playbook.settle, defaults.settle),
         hold=_first(playbook.hold, defaults.hold),
@@ -128,7 +129,11 @@ def has_known_good(service: ServiceModel, defaults: DefaultsModel) -> bool:
 
 def build_verification(step: StepModel, playbook: PlaybookModel, defaults: DefaultsModel) -> Verification:
     """Merge what the step, the playbook and the defaults say about verifying, field by field."""
-    merged = _merged(defaults.verify, playbook.verify, step.verify)
+    return _verification(defaults.verify, playbook.verify, step.verify)
+
+
+def _verification(*models: VerifyModel | None) -> Verification:
+    merged = _merged(*models)
     if "queries" in merged:
         merged["queries"] = tuple(_query(query) for query in merged["queries"])
     return Verification(**merged)

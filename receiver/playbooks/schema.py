@@ -168,18 +168,21 @@ class GuardrailsModel(Model):
     """Limits on what is done to one target. What isn't said here is taken from `defaults`."""
 
     cooldown: Duration | None = Field(
-        None, description="After the last action of an incident, the next incident may not act for this time (5m)."
+        None,
+        description="So long after the playbook's last action on a target its next incident there asks people (5m).",
     )
-    max_runs: int | None = Field(None, ge=1, le=1000, description="Automatic actions within `max_runs_window` (5).")
+    max_runs: int | None = Field(
+        None, ge=1, le=1000, description="Actions on the target within `max_runs_window`; then people are asked (5)."
+    )
     max_runs_window: PositiveDuration | None = Field(None, description="The window for `max_runs` (1h).")
     max_alert_age: PositiveDuration | None = Field(
-        None, description="An alert older than this is never acted on automatically (1h)."
+        None, description="About an alert older than this people are asked before anything is done (1h)."
     )
     min_healthy: int | None = Field(
         None, ge=0, le=1000, description="Instances that stay healthy; default one less than there are."
     )
     require_confirmation: bool | None = Field(
-        None, description="Whether the alert must fire in Prometheus itself before the first action (true)."
+        None, description="Whether people are asked unless the alert fires in Prometheus itself (true)."
     )
 
 
@@ -247,7 +250,10 @@ class PlaybookModel(Model):
     steps: list[StepModel] = Field(
         [], max_length=10, description="The ladder; empty: people are told, nothing is done."
     )
-    verify: VerifyModel | None = Field(None, description="For all steps; given fields replace those of `defaults`.")
+    verify: VerifyModel | None = Field(
+        None,
+        description="For all steps, or without any for the alert's end; given fields replace those of `defaults`.",
+    )
     guardrails: GuardrailsModel | None = Field(
         None, description="Its limits; given fields replace those of `defaults`."
     )

@@ -196,6 +196,7 @@ class MemoryStore:
             "incidents": dict(Counter((state.phase.value, state.severity.value) for state in states)),
             "alerts": {"firing": statuses["firing"], "resolved": statuses["resolved"]},
             "outbox": self._mailbox.counts(),
+            "paged": sum(state.page_at is not None for state in states),
             "wakes": sum(kept.wake is not None for kept in self._seen.incidents.values()),
             "waiting_units": 0,
             "counters": dict(self._counters),

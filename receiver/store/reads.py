@@ -191,9 +191,15 @@ def counts(connection: sqlite3.Connection) -> dict[str, Any]:
     by_state = connection.execute("SELECT state, severity, count(*) FROM incidents GROUP BY state, severity")
     outbox = dict(connection.execute("SELECT state, count(*) FROM outbox WHERE state IN (0, 2) GROUP BY state"))
     wakes = connection.execute("SELECT count(*) FROM incidents WHERE wake_at IS NOT NULL").fetchone()[0]
+    # Of other states no body is read. What nobody is called about (observing, for example) is left open quietly.
+    paged = connection.execute(
+        "SELECT count(*) FROM incidents WHERE state = 'escalated'"
+        """ AND instr(body, CAST('"page_at":null' AS BLOB)) = 0"""
+    ).fetchone()[0]
     return {
         "incidents": {(state, severity): n for state, severity, n in by_state},
         "outbox": {"waiting": outbox.get(0, 0), "dead": outbox.get(2, 0)},
+        "paged": paged,
         "wakes": wakes,
         "counters": dict(connection.execute("SELECT name, value FROM counters")),
     }

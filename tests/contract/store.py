@@ -592,6 +592,20 @@ class StoreContract:
         assert counts["counters"] == {"x": 5, "y": 1}
         assert counts["waiting_units"] == 0
 
+    async def test_incidents_that_people_are_called_about_are_counted_in_every_state(self, store: Store) -> None:
+        assert (await store.counts())["paged"] == 0
+        given_up = await opened(store, "api", "a")
+        await recorded(store, given_up.id, ev.Escalated("the ladder is at its end", page_at=NOW + 900))
+        in_doubt = await opened(store, "web", "b")
+        started = ev.StepStarted("restart", "a-1", "restart", "step", "restart web")
+        await recorded(store, in_doubt.id, started)
+        await recorded(store, in_doubt.id, ev.Escalated("what became of it can't be told", page_at=NOW + 900))
+        quiet = await opened(store, "db", "c")
+        await recorded(store, quiet.id, ev.Escalated("observing", page=False))
+        assert (await store.counts())["paged"] == 2
+        await recorded(store, given_up.id, closed())
+        assert (await store.counts())["paged"] == 1
+
     async def test_pruning_leaves_what_is_needed(self, store: Store) -> None:
         incident = await opened(store)
         await store.submit(webhook([alert("u", None)], NOW))

@@ -181,7 +181,10 @@ async def test_a_parameter_that_an_alerts_label_spoils_is_a_recorded_refusal(mak
     await world.run(30.0)
     incident = await world.incident()
     assert incident.phase is Phase.ESCALATED
-    assert incident.escalation == "guardrail template refused the next step"
+    told = "guardrail template refused the next step: parameter by: Input should be a valid integer"
+    assert incident.escalation is not None
+    assert incident.escalation.startswith(told)
+    assert "pydantic" not in await world.story()
 
 
 async def test_a_missing_label_is_named(make: Make) -> None:

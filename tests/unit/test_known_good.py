@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from receiver.known_good import Record, looked, ripe
+import pytest
+
+from receiver.core.playbook import Service
+from receiver.known_good import KnownGoodWatch, Record, looked, ripe
+from receiver.store.memory import MemoryStore
 from remediations.protocol import Health, Instance, KnownGood
+from remediations.runtimes.memory import MemoryRuntime
+from tests.simulation.world import FakeClock
 
 GAP = 40.0
 
@@ -59,3 +65,32 @@ def test_health_that_nobody_saw_does_not_count() -> None:
 def test_what_is_the_newest_known_good_already_is_not_kept_again() -> None:
     record = watch(Record(versions=(KnownGood("sha256:a", "api:1", 1.0),)), (200.0, instance()), (230.0, instance()))
     assert not ripe(record, 10.0, 260.0)
+
+
+@pytest.mark.anyio
+async def test_what_is_wrong_is_told_once_and_again_after_it_was_right() -> None:
+    clock, told = FakeClock(), list[str]()
+    runtime = MemoryRuntime(clock.now, clock.sleep)
+    rounds = iter(range(6))
+
+    class Enough(Exception):
+        """The test has seen enough."""
+
+    async def sleep(seconds: float) -> None:
+        match next(rounds, None):
+            case 2:
+                runtime.create("api", "api-1", "a")
+            case 3:
+                runtime.services["api"].instances.clear()
+            case None:
+                raise Enough
+        clock.time += seconds
+
+    clock.sleep = sleep  # type: ignore[method-assign] # one sleep is one look
+    service = Service("api", "local", "containers", {})
+    watch = KnownGoodWatch(
+        MemoryStore(clock), clock, lambda: {"api": service}, lambda _: runtime, lambda _, text: told.append(text)
+    )
+    with pytest.raises(Enough):
+        await watch.run()
+    assert len(told) == 2

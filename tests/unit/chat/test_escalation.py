@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from receiver.chat.escalation import ATTEMPTS, EscalationSender, MetricPath, WebhookPath, signature
+from receiver.core import events as ev
 from receiver.core.outbox import OutboxRow
 from receiver.ports import ChatError
 
@@ -139,6 +140,29 @@ async def test_the_metric_counts_incidents_until_people_know_or_they_end() -> No
     metric.forget("i-1")
     metric.delivered(row(3, "i-2"))
     assert shown == [1, 1, 2, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("event", "left"),
+    [
+        (ev.Acknowledged("ann", "cli"), 0),
+        (ev.TakenOver("ann", "cli"), 0),
+        (ev.Voted("p-1", "ann", approve=True, reason="", via="cli"), 0),
+        (ev.ApprovalEnded("p-1", "cancelled", "not needed"), 0),
+        (ev.Resolved("helped"), 0),
+        (ev.Closed("ann", "done", "cli"), 0),
+        (ev.Noted("hm"), 1),
+        (ev.Paged(2), 1),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_a_page_that_was_lost_is_nobody_s_worry_once_people_know(event: ev.Event, left: int) -> None:
+    shown: list[int] = []
+    metric = MetricPath(shown.append)
+    await metric.deliver(row())
+    metric.happened([ev.Recorded("i-2", 9, 1.0, event), ev.Recorded("i-1", 9, 1.0, event)])
+    await metric.deliver(row(1, "i-3"))
+    assert shown[-1] == left + 1
 
 
 async def test_the_metric_can_be_the_only_path() -> None:

@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from receiver.core.guardrails import ActionRecord, Facts, Figures, Kill, Word, asks, check, min_healthy, refusal
+from receiver.core.guardrails import (
+    ActionRecord,
+    Facts,
+    Figures,
+    Kill,
+    Word,
+    asks,
+    check,
+    longest_window,
+    min_healthy,
+    refusal,
+)
 from receiver.core.playbook import FleetLimits, Guardrails
 from tests.unit.core.life import Life, playbook, step
 
@@ -47,7 +58,7 @@ def refused_by(given: Facts) -> str | None:
 def asked_by(given: Facts) -> str | None:
     """Return the guardrail that wants an approval."""
     found = asks(check(given, NOW))
-    return found.guardrail if found else None
+    return found[0].guardrail if found else None
 
 
 def with_rails(**changes: Any) -> Facts:
@@ -60,7 +71,7 @@ def with_rails(**changes: Any) -> Facts:
 def test_everything_in_order_is_allowed_and_every_guardrail_answers() -> None:
     answers = check(facts(), NOW)
     assert refusal(answers) is None
-    assert asks(answers) is None
+    assert asks(answers) == ()
     assert len({one.guardrail for one in answers}) == 13
     assert all(one.reason for one in answers)
 
@@ -109,6 +120,7 @@ def test_an_old_alert_is_never_acted_on_without_people() -> None:
     assert asked_by(old) == "max_alert_age"
     assert asked_by(replace(old, approved=True)) is None
     assert asked_by(replace(base, incident=replace(base.incident, starts_at=NOW - 3599))) is None
+    assert asked_by(replace(with_rails(max_alert_age=9.0), incident=base.incident)) == "max_alert_age"
 
 
 @pytest.mark.parametrize("confirmed", [False, None])
@@ -117,6 +129,7 @@ def test_an_alert_that_prometheus_does_not_confirm_needs_people(confirmed: bool 
     doubtful = replace(base, incident=replace(base.incident, confirmed=confirmed))
     assert asked_by(doubtful) == "confirmation"
     assert asked_by(replace(doubtful, approved=True)) is None
+    assert asked_by(replace(with_rails(require_confirmation=False), incident=doubtful.incident)) is None
 
 
 def test_another_action_on_the_target_is_waited_for() -> None:
@@ -139,20 +152,49 @@ def test_the_fleet_cap_counts_steps_of_all_targets_and_says_when_it_frees() -> N
     assert found is not None
     assert (found.guardrail, found.retry_at) == ("fleet_cap", NOW - 500 + 600)
     assert refused_by(facts(actions=three, approved=True)) is None
+    assert refused_by(facts(actions=three, asks=True)) is None
+    assert asked_by(facts(actions=three, asks=True)) == "fleet_cap", "whoever is asked should know"
     assert refused_by(facts(actions=[*three[1:], past(target="a", started_at=NOW - 601)])) is None
 
 
-def test_a_target_cools_down_after_a_run_of_the_same_playbook() -> None:
-    assert refused_by(facts(actions=[past()])) == "cooldown"
-    assert refused_by(facts(actions=[past(ended_at=NOW - 301)])) is None
-    assert refused_by(facts(actions=[past(incident="i-1")])) is None, "steps of one incident follow each other"
-    assert refused_by(facts(actions=[past(playbook="other")])) is None
+def test_a_cap_of_nothing_lets_nothing_run_by_itself() -> None:
+    found = refusal(check(facts(fleet=FleetLimits(max_actions=0)), NOW))
+    assert found is not None
+    assert found.guardrail == "fleet_cap"
 
 
-def test_a_target_is_not_acted_on_for_ever() -> None:
+def test_the_fleet_s_window_and_limits_are_those_of_the_file() -> None:
+    one = [past(target="a", incident="a", started_at=NOW - 60)]
+    assert refused_by(facts(actions=one, fleet=FleetLimits(max_actions=1))) == "fleet_cap"
+    assert refused_by(facts(actions=one, fleet=FleetLimits(max_actions=1, window=59.0))) is None
+    busy = [past(ended_at=None, target="a", incident="a")]
+    assert refused_by(facts(actions=busy, fleet=FleetLimits(max_under_way=1))) == "max_under_way"
+
+
+def test_a_target_cools_down_after_a_run_of_the_same_playbook_unless_people_agree() -> None:
+    assert asked_by(facts(actions=[past()])) == "cooldown"
+    assert asked_by(facts(actions=[past()], approved=True)) is None
+    assert asked_by(facts(actions=[past(ended_at=NOW - 301)])) is None
+    assert asked_by(facts(actions=[past(incident="i-1")])) is None, "steps of one incident follow each other"
+    assert asked_by(facts(actions=[past(playbook="other")])) is None
+    assert asked_by(replace(with_rails(cooldown=49.0), actions=[past()])) is None
+
+
+def test_a_target_is_not_acted_on_for_ever_without_people() -> None:
     runs = [past(playbook="other", started_at=NOW - 700 - n, ended_at=NOW - 690 - n) for n in range(5)]
-    assert refused_by(facts(actions=runs)) == "max_runs"
-    assert refused_by(facts(actions=runs[:4])) is None
+    assert asked_by(facts(actions=runs)) == "max_runs"
+    assert asked_by(facts(actions=runs, approved=True)) is None
+    assert asked_by(facts(actions=runs[:4])) is None
+    assert asked_by(replace(with_rails(max_runs=4), actions=runs[:4])) == "max_runs"
+    assert asked_by(replace(with_rails(max_runs_window=600.0), actions=runs)) is None
+
+
+def test_the_past_is_looked_at_as_far_as_the_longest_window_reaches() -> None:
+    book = with_rails(cooldown=5 * 86_400.0).playbook
+    longer = with_rails(max_runs_window=9 * 86_400.0).playbook
+    assert longest_window(book, None, FleetLimits()) >= 5 * 86_400.0
+    assert longest_window(book, longer, FleetLimits()) >= 9 * 86_400.0
+    assert longest_window(book, longer, FleetLimits(window=30 * 86_400.0)) >= 30 * 86_400.0
 
 
 def test_healthy_instances_stay_above_min_healthy() -> None:
@@ -172,15 +214,19 @@ def test_taking_the_only_healthy_instance_down_needs_leave() -> None:
     assert asked_by(facts(figures=single)) == "gap"
     assert asked_by(facts(figures=single, approved=True)) is None
     base = facts(figures=single)
-    assert asked_by(replace(base, step=replace(base.step, allow_gap=True))) is None
+    allowed = replace(base.step, allow_gap=True)
+    lax = replace(base.playbook, steps=(allowed,))
+    assert asked_by(replace(base, step=allowed, playbook=lax, today=lax)) is None
+    assert asked_by(replace(base, step=allowed, playbook=lax)) == "gap", "today's file takes the leave back"
+    assert asked_by(replace(base, step=allowed, playbook=lax, today=replace(lax, steps=()))) is None
 
 
 def test_of_then_and_today_the_stricter_limit_wins() -> None:
     base = facts(actions=[past()])
     lax = replace(base.playbook, guardrails=replace(Guardrails(), cooldown=1.0))
-    assert refused_by(replace(base, today=lax)) == "cooldown"
-    assert refused_by(replace(base, playbook=lax, today=base.playbook)) == "cooldown"
-    assert refused_by(replace(base, playbook=lax, today=lax)) is None
+    assert asked_by(replace(base, today=lax)) == "cooldown"
+    assert asked_by(replace(base, playbook=lax, today=base.playbook)) == "cooldown"
+    assert asked_by(replace(base, playbook=lax, today=lax)) is None
 
 
 def test_min_healthy_is_one_less_than_there_are_unless_declared() -> None:

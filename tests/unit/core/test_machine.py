@@ -10,8 +10,8 @@ from receiver.core import events as ev
 from receiver.core.commands import Diagnose, Look, ResumeAction, RunStep, TakeBack
 from receiver.core.fold import evolve
 from receiver.core.incident import FoldError, Phase
-from receiver.core.machine import wake
-from receiver.core.playbook import OnFailure
+from receiver.core.machine import verification, wake
+from receiver.core.playbook import OnFailure, Verification
 from receiver.core.severity import Severity
 from tests.unit.core.life import Life, playbook, step
 
@@ -397,3 +397,81 @@ def test_a_gap_in_the_log_is_refused() -> None:
     life = Life(playbook(step("restart")))
     with pytest.raises(FoldError, match="follows"):
         evolve(life.incident, ev.Recorded("i-1", 99, life.now, ev.Noted("x")))
+
+
+def test_an_observed_incident_whose_end_can_t_be_shown_is_left_open_and_calls_nobody() -> None:
+    life = Life(playbook(step("restart")), mode="observe")
+    life.diagnosed(confirmed=None)
+    life.feed(ev.WouldHave("restart", "restart api", "observe mode"))
+    life.alerts(ended=1)
+    life.look(None, times=400)
+    assert life.phase() is Phase.ESCALATED
+    assert life.incident.quiet
+    assert "observing: nobody is called" in str(life.incident.escalation)
+    life.advance(100_000.0)
+    assert "Paged" not in life.kinds()
+    for _ in range(3):
+        life.advance(61.0)
+        life.look(True, times=8)
+    assert life.phase() is Phase.RESOLVED
+
+
+def test_an_alert_that_fires_for_days_is_followed_to_its_end_where_nothing_is_to_be_done() -> None:
+    for book, mode in ((playbook(), "act"), (playbook(step("restart")), "observe")):
+        life = Life(book, mode=mode)
+        life.diagnosed()
+        if book.steps:
+            life.feed(ev.WouldHave("restart", "restart api", "observe mode"))
+        life.advance(3 * 86_400.0)
+        assert life.phase() is Phase.TRIAGE
+        life.alerts(ended=1)
+        life.look(True, times=8)
+        assert life.phase() is Phase.RESOLVED
+
+
+def test_a_playbook_that_only_tells_hands_over_to_one_that_acts_also_when_it_was_left_open() -> None:
+    life = Life(playbook(name="warnings", rank=2))
+    life.diagnosed(confirmed=None)
+    life.alerts(ended=1)
+    life.look(None, times=400)
+    assert life.phase() is Phase.ESCALATED
+    assert life.incident.quiet
+    life.higher(playbook(step("restart"), name="errors", rank=0))
+    assert life.phase() is Phase.TRIAGE
+    assert (life.incident.playbook, life.incident.escalation) == ("errors", None)
+    life.advance(1.0)
+    assert life.due() is not None
+
+
+def test_a_playbook_that_acts_and_is_given_up_still_calls_people() -> None:
+    life = Life(playbook(step("restart")))
+    life.diagnosed()
+    life.run("restart", ok=False)
+    assert life.phase() is Phase.ESCALATED
+    assert not life.incident.quiet
+    life.advance(101.0)
+    assert "Paged" in life.kinds()
+
+
+def test_what_the_playbook_that_only_tells_says_of_verifying_is_how_its_end_is_shown() -> None:
+    how = Verification(interval=7.0, consecutive=4, initial_delay=0.0)
+    assert verification(replace(playbook(), verify=how), None) == how
+    assert verification(replace(playbook(step("restart")), verify=how), None) == step("restart").verify
+
+
+@pytest.mark.parametrize(("asked", "phase"), [("escalate", Phase.ESCALATED), ("next", Phase.TRIAGE)])
+def test_what_was_asked_says_what_follows_when_nobody_answers(asked: str, phase: Phase) -> None:
+    life = Life(playbook(step("restart", approvals=1), step("rollback")))
+    life.diagnosed()
+    life.feed(
+        ev.ApprovalAsked("p-1", "restart", "restart api", "h", 1, life.now + 60.0, 30.0, asked, reason_required=False)
+    )
+    life.advance(61.0)
+    assert life.phase() is phase
+
+
+def test_why_a_guardrail_refused_is_told_to_whoever_is_called() -> None:
+    life = Life(playbook(step("restart")))
+    life.diagnosed()
+    life.feed(ev.StepRefused("restart", "target", "there is no such socket"))
+    assert life.incident.escalation == "guardrail target refused the next step: there is no such socket"

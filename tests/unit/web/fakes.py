@@ -177,6 +177,7 @@ class ListedStore:
             "incidents": {("escalated", "P1"): 2, ("triage", "P2"): 1},
             "alerts": {"firing": 3, "resolved": 4},
             "outbox": {"waiting": 1, "dead": 0},
+            "paged": 2,
             "wakes": 5,
             "waiting_units": 6,
             "counters": {"unmatched": 8},
