@@ -65,8 +65,8 @@ class Actor:
         self._targets = targets
         self._actions = actions
         self._approvers = approvers
-        self._judge = Judge(engine, kill)
-        self.performer = Performer(engine, clock, targets, self._judge, actions)
+        self.judge = Judge(engine, kill)
+        self.performer = Performer(engine, clock, targets, self.judge, actions)
 
     # --- a new step -------------------------------------------------------------------------------------------------
 
@@ -74,7 +74,7 @@ class Actor:
         """Plan a step and start it, or say why not."""
         step, approval = command.step, command.approval
         prepared = await self.prepare(incident, playbook, service, step, approved=approval is not None)
-        only_says = self._judge.only_says(incident, playbook)
+        only_says = self.judge.only_says(incident, playbook)
         if isinstance(prepared, ev.StepRefused):
             if only_says:
                 return await self._record(incident, self._would_have_tried(incident, playbook, step, prepared))
@@ -118,8 +118,8 @@ class Actor:
         except TimeoutError:
             slow = EngineUnavailable(f"planning took longer than {PLAN_LIMIT:.0f} s")
             return self._not_planned(step, slow, retry=True)
-        context = replace(context, min_healthy=self._judge.min_healthy(playbook, plan))
-        answers = await self._answers(incident, playbook, step, "step", plan, approved=approved)
+        context = replace(context, min_healthy=self.judge.min_healthy(playbook, plan))
+        answers = await self.answers(incident, playbook, step, "step", plan, approved=approved)
         return Prepared(plan, parameters, answers, context)
 
     async def _start(
@@ -158,11 +158,11 @@ class Actor:
                 same
                 and fits
                 and current.version == playbook.version
-                and self._judge.may_begin(current, playbook, step, started, approval, actions, now)
+                and self.judge.may_begin(current, playbook, step, started, approval, actions, now)
             ]
             return [started] if stored[0] else []
 
-        since = self._judge.since(playbook, self._clock.now())
+        since = self.judge.since(playbook, self._clock.now())
         await self._engine.record_among(incident.id, decide, since=since)
         return stored[0]
 
@@ -172,9 +172,9 @@ class Actor:
         """Undo a failed step, or take back one that is no longer needed: a new action, under the kill switch too."""
         done = command.done
         step = step_named(playbook, done.step) or Step(done.step, done.action)
-        answers = await self._answers(incident, playbook, step, command.kind, None)
+        answers = await self.answers(incident, playbook, step, command.kind, None)
         refusal = guardrails.refusal(answers)
-        if refusal is None and self._judge.only_says(incident, playbook):
+        if refusal is None and self.judge.only_says(incident, playbook):
             retry_at = self._clock.now() + guardrails.RETRY
             refusal = Answer("mode", Word.REFUSED, self._why_only(incident, playbook), "act again", retry_at)
         if refusal is not None:
@@ -195,26 +195,27 @@ class Actor:
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
-    async def _answers(
+    async def answers(
         self,
         incident: Incident,
         playbook: Playbook,
         step: Step,
-        kind: str,
-        plan: Plan | None,
+        kind: str = "step",
+        plan: Plan | None = None,
         *,
         approved: bool = False,
     ) -> tuple[Answer, ...]:
+        """Ask every guardrail; without a plan those that look at one have nothing to say against it."""
         now = self._clock.now()
-        actions = await self._store.actions(self._judge.since(playbook, now))
-        return self._judge.answers(incident, playbook, step, kind, plan, actions, now, approved=approved)
+        actions = await self._store.actions(self.judge.since(playbook, now))
+        return self.judge.answers(incident, playbook, step, kind, plan, actions, now, approved=approved)
 
     def _ask(self, incident: Incident, step: Step, playbook: Playbook, prepared: Prepared) -> list[ev.Event]:
         """Return the request for approval that a step needs: by policy then or today, or because a guardrail asks.
 
         What nobody can approve has expired already: waiting for it would only keep people from being called.
         """
-        policy = self._judge.approvals(playbook, step)
+        policy = self.judge.approvals(playbook, step)
         causes = [f"{one.guardrail}: {one.reason}" for one in guardrails.asks(prepared.answers)]
         if policy.approvals == 0 and not causes:
             return []
@@ -244,7 +245,7 @@ class Actor:
         """Say why an approval doesn't count for the step as it would run now; it is asked again."""
         if approval.plan_hash != self._hash(incident, prepared):
             return "the plan changed since it was approved; it is asked again"
-        wanted = self._judge.approvals(playbook, step).approvals
+        wanted = self.judge.approvals(playbook, step).approvals
         if approval.needed < wanted:
             return f"the policy asks for {wanted} to approve now; it is asked again"
         return None
@@ -254,7 +255,7 @@ class Actor:
 
     def _would_have(self, incident: Incident, playbook: Playbook, step: Step, prepared: Prepared) -> ev.WouldHave:
         besides = [f"{one.guardrail}: {one.reason}" for one in prepared.answers if one.word is not Word.ALLOWED]
-        if needed := self._judge.approvals(playbook, step).approvals:
+        if needed := self.judge.approvals(playbook, step).approvals:
             people = "1 person" if needed == 1 else f"{needed} people"
             besides.insert(0, f"{people} would have been asked first")
         why = self._why_only(incident, playbook, besides)
@@ -267,7 +268,7 @@ class Actor:
         return ev.WouldHave(step.name, f"{step.action} {incident.target}", why)
 
     def _why_only(self, incident: Incident, playbook: Playbook, besides: Sequence[str] = ()) -> str:
-        why = "observe mode" if self._judge.observing(incident) else f"playbook {playbook.name} is a dry run"
+        why = "observe mode" if self.judge.observing(incident) else f"playbook {playbook.name} is a dry run"
         return f"{why}; besides, {'; '.join(besides)}" if besides else why
 
     def _described(self, done: Done) -> str:

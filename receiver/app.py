@@ -33,6 +33,7 @@ from receiver.prometheus import Prometheus
 from receiver.resyncing import Resyncer, Silences
 from receiver.runtimes import Runtimes
 from receiver.settings import Settings
+from receiver.simulating import Simulator
 from receiver.store.retention import Keep
 from receiver.store.space import Room, Space
 from receiver.store.sqlite import SqliteStore
@@ -122,7 +123,7 @@ async def _join(
     jobs = EmbeddedJobs(store, clock, settings.concurrency)
     pages = MetricPath(metrics.escalation_undelivered.set)
     outbox = Outbox(store, clock, _senders(settings, http, clock, store, pages), metrics.sent)
-    operations = Operations(engine, clock, actor, kill, jobs.nudge)
+    operations = Operations(engine, kill, jobs.nudge)
     resyncer: Resyncer | None = None
     silences: Silences | None = None
     if alertmanager is not None:
@@ -147,14 +148,14 @@ async def _join(
 
     def observe() -> None:
         metrics.in_mode(settings.mode)
-        state = kill.state()
-        metrics.killed(everything=state.everything or state.file is not None, playbooks=state.playbooks)
+        metrics.killed(kill.state())
 
     engine.on_stored = stored
     parts = Parts(
         settings=settings,
         engine=engine,
         operations=operations,
+        simulate=Simulator(engine, clock, actor, looker.confirm).simulate,
         store=store,
         clock=clock,
         metrics=metrics,

@@ -45,7 +45,7 @@ class Looker:
         """Collect findings, ask Prometheus whether the alert fires, and note the figures of before."""
         found, (confirmed, words), before = await asyncio.gather(
             self._findings(incident, playbook, service),
-            self._confirm(incident),
+            self.confirm(incident),
             self._baseline(incident, playbook, service),
         )
         findings, failed = found
@@ -87,7 +87,8 @@ class Looker:
             return (), f"the diagnosis took longer than {DIAGNOSIS_LIMIT:.0f} s"
         return tuple(outcome.data.get("findings", ())), None if outcome.ok else outcome.text
 
-    async def _confirm(self, incident: Incident) -> tuple[bool | None, str]:
+    async def confirm(self, incident: Incident) -> tuple[bool | None, str]:
+        """Ask Prometheus itself whether the incident's alert fires; None: that can't be told, and why."""
         if self._metrics is None:
             return None, "no Prometheus is configured"
         try:

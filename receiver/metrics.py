@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import accumulate
 from typing import Any, Final
@@ -19,6 +19,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
+
+from receiver.core.guardrails import Kill
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -151,11 +153,11 @@ class Metrics:
         for one in ("observe", "act"):
             self.mode.labels(one).set(one == mode)
 
-    def killed(self, *, everything: bool, playbooks: Iterable[str]) -> None:
+    def killed(self, kill: Kill) -> None:
         """Show the kill switch; an empty `playbook` label stands for everything."""
         self.kill_switch.clear()
-        self.kill_switch.labels("").set(everything)
-        for one in playbooks:
+        self.kill_switch.labels("").set(kill.everything or kill.file is not None)
+        for one in kill.playbooks:
             self.kill_switch.labels(one).set(1)
 
     def policy_loaded(self, *, success: bool, at: float, playbooks: int | None = None) -> None:

@@ -1,27 +1,19 @@
-"""What people can do: vote, acknowledge, take over, close, note, kill, simulate. One set for every channel."""
+"""What people can do: vote, acknowledge, take over, close, note, kill. One set for every channel."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from receiver.acting import Actor
 from receiver.control import KillSwitch
 from receiver.core import events as ev
-from receiver.core.alert import Alert
-from receiver.core.fold import evolve
 from receiver.core.guardrails import Kill
-from receiver.core.incident import Approval, Incident, Phase
+from receiver.core.incident import Approval, Incident
 from receiver.core.machine import given_up
 from receiver.core.playbook import Playbook
-from receiver.core.routing import Match
 from receiver.engine import Engine, NotFound, Refusal
-from receiver.ports import Clock
-
-SIMULATED = 20
-"""Alerts of a payload that `simulate` explains; a preview for people needs no more."""
 
 
 class Status(StrEnum):
@@ -48,12 +40,8 @@ class Answer:
 class Operations:
     """People's verbs. Each is one unit with compare-and-set: of two that race, one is told what the other decided."""
 
-    def __init__(
-        self, engine: Engine, clock: Clock, actor: Actor, kill: KillSwitch, changed: Callable[[], None]
-    ) -> None:
+    def __init__(self, engine: Engine, kill: KillSwitch, changed: Callable[[], None]) -> None:
         self._engine = engine
-        self._clock = clock
-        self._actor = actor
         self._kill = kill
         self._changed = changed
 
@@ -129,65 +117,6 @@ class Operations:
         """Return the kill switch as JSON."""
         return asdict(self._kill.state())
 
-    async def simulate(self, alerts: Sequence[Alert]) -> dict[str, Any]:
-        """Say for each alert which playbook matches and why others don't, the plan, and every guardrail's answer."""
-        return {"mode": self._engine.mode, "alerts": [await self._simulated(alert) for alert in alerts[:SIMULATED]]}
-
-    async def _simulated(self, alert: Alert) -> dict[str, Any]:
-        found = self._engine.router.choose(alert.labels)
-        answer: dict[str, Any] = {
-            "alert": alert.name,
-            "fingerprint": alert.fingerprint,
-            "considered": [asdict(one) for one in self._engine.router.explain(alert.labels)],
-            "reason": found.reason,
-        }
-        if not isinstance(found, Match):
-            return {**answer, "playbook": None, "steps": []}
-        incident = self._imagined(alert, found)
-        steps: list[dict[str, Any]] = []
-        for step in found.playbook.steps:
-            prepared = await self._actor.prepare(incident, found.playbook, found.service, step)
-            if isinstance(prepared, ev.StepRefused):
-                steps.append({"step": step.name, "action": step.action, "refused": asdict(prepared)})
-                continue
-            steps.append(
-                {
-                    "step": step.name,
-                    "action": step.action,
-                    "plan": {
-                        "summary": prepared.plan.summary,
-                        "steps": list(prepared.plan.steps),
-                        "skip": prepared.plan.skip,
-                    },
-                    "guardrails": [{**asdict(one), "word": one.word.value} for one in prepared.answers],
-                }
-            )
-        return {
-            **answer,
-            "playbook": found.playbook.name,
-            "severity": found.severity.value,
-            "target": found.service.name,
-            "steps": steps,
-        }
-
-    def _imagined(self, alert: Alert, found: Match) -> Incident:
-        """Return the incident that the alert would open; it is stored nowhere."""
-        now = self._clock.now()
-        opened = ev.Opened(
-            target=found.service.name,
-            playbook=found.playbook.name,
-            version=found.playbook.version,
-            rank=found.playbook.rank,
-            severity=found.severity,
-            mode=self._engine.mode,
-            reason=found.reason,
-            alert=alert.name,
-            labels=alert.labels,
-            annotations=alert.annotations,
-            starts_at=alert.starts_at / 1e9 or now,
-        )
-        return replace(evolve(None, ev.Recorded("simulated", 1, now, opened)), firing=1, alerts=1, diagnosed=True)
-
     async def _record(
         self,
         incident_id: str,
@@ -247,6 +176,8 @@ def _what_now(incident: Incident) -> str:
     if incident.approval is not None and incident.approval.state == "pending":
         yes = sum(vote.approve for vote in incident.approval.votes)
         return f"{yes} of {incident.approval.needed} approvals for {incident.approval.step}"
-    if incident.phase is Phase.ACTING and incident.action is not None:
-        return f"{incident.action.step} is under way and will finish"
+    if incident.approval is not None:
+        return f"step {incident.approval.step} begins as soon as the guardrails let it"
+    if incident.action is not None:
+        return f"step {incident.action.step} is under way and will finish"
     return f"{incident.id} is {incident.phase.value}"

@@ -157,7 +157,7 @@ class Api:
         """Answer what would be done about a webhook's alerts, and why; nothing is stored or changed."""
         body = await raw_body(request, self._parts.settings.max_body, self._timeout)
         delivery = parse(body, self._parts.clock.now())
-        answer = await self._operations.simulate(delivery.alerts)
+        answer = await self._parts.simulate(delivery.alerts)
         unread = [{"where": one.where, "message": one.message} for one in delivery.bad]
         return _plain({**answer, "unread": unread})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -113,10 +113,6 @@ class Operations(Protocol):
         """Return the kill switch as JSON."""
         ...
 
-    async def simulate(self, alerts: Sequence[Alert]) -> dict[str, Any]:
-        """Say what would be done about alerts, and why; changes nothing."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
@@ -140,6 +136,7 @@ class Parts:
     """What the HTTP edge is built from.
 
     Args:
+        simulate: says what would be done about alerts, and why; changes nothing.
         people: returns today's people, as the last reload left them.
         reload: loads policy and people again.
         resync: called when only Alertmanager can tell what fires: it left alerts out of a webhook, or sent something
@@ -154,6 +151,7 @@ class Parts:
     clock: Clock
     metrics: Metrics
     health: Health
+    simulate: Callable[[Sequence[Alert]], Awaitable[dict[str, Any]]]
     people: Callable[[], People]
     reload: Reload
     resync: Callable[[], None] = lambda: None

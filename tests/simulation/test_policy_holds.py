@@ -148,6 +148,40 @@ async def test_a_dry_run_of_today_counts_for_an_incident_that_began_without_it(m
     assert "StepStarted" not in await world.kinds()
 
 
+# --- simulating -------------------------------------------------------------------------------------------------------
+
+
+async def test_simulating_tells_each_step_s_plan_every_guardrail_and_what_would_follow(make: Make) -> None:
+    steps = step("restart"), step("scale", parameters={"by": 1}, approval=ASK), step("rollback")
+    world = await make(policy(with_rails(playbook(*steps), cooldown=600.0)))
+    world.metrics.confirms = False
+    answer = await world.simulator.simulate([world.alert()])
+    restart, scale, rollback = answer["alerts"][0]["steps"]
+    assert (restart["would"], restart["approvals"]) == ("asked", 1)
+    assert restart["plan"]["summary"] == "restart api (1 instance)"
+    assert {one["guardrail"] for one in restart["guardrails"] if one["word"] == "approval"} == {"confirmation"}
+    assert len(restart["guardrails"]) == len(scale["guardrails"]) == 13
+    assert (scale["would"], scale["approvals"]) == ("asked", 1)
+    assert rollback["would"] in {"refused", "skipped"}
+    world.metrics.confirms = True
+    answer = await world.simulator.simulate([world.alert()])
+    assert answer["alerts"][0]["steps"][0]["would"] == "run"
+    await world.operations.kill(on=True, person="ann")
+    answer = await world.simulator.simulate([world.alert()])
+    assert answer["alerts"][0]["steps"][0]["would"] == "refused"
+    assert (await world.store.counts())["incidents"] == {}
+    assert scripted(world).restarted == []
+
+
+async def test_simulating_a_target_that_can_t_be_planned_still_tells_the_other_guardrails(make: Make) -> None:
+    world = await make(policy(playbook(step("restart"))))
+    world.runtime.services.clear()
+    (restart,) = (await world.simulator.simulate([world.alert()]))["alerts"][0]["steps"]
+    assert restart["would"] == "refused"
+    assert "no service api" in restart["refused"]["reason"]
+    assert len(restart["guardrails"]) == 13
+
+
 # --- limits on what is automatic --------------------------------------------------------------------------------------
 
 
@@ -172,7 +206,8 @@ async def test_a_step_that_asks_people_anyway_is_asked_about_whatever_limits_wha
     incident = await world.incident()
     assert incident.phase is Phase.AWAITING_APPROVAL, await world.story()
     assert "Why: fleet_cap:" in await world.story()
-    await world.operations.vote(incident.id, person="ann", approve=True, reason="", via="cli")
+    answer = await world.operations.vote(incident.id, person="ann", approve=True, reason="", via="cli")
+    assert answer.text == "approved; step restart begins as soon as the guardrails let it"
     await world.run(10.0)
     assert "StepStarted" in await world.kinds()
 

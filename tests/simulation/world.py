@@ -23,6 +23,7 @@ from receiver.executor import Executor
 from receiver.looking import Looker
 from receiver.operations import Operations
 from receiver.ports import IncidentFilter, Sample
+from receiver.simulating import Simulator
 from receiver.store.sqlite import SqliteStore
 from receiver.targets import Targets, known_good_key
 from receiver.verifier import Verifier
@@ -152,7 +153,8 @@ class World:
         )
         looker = Looker(targets, verifier, self.metrics, actions)
         self.executor = Executor(self.engine, self.clock, self.actor, looker)
-        self.operations = Operations(self.engine, self.clock, self.actor, self.kill, lambda: None)
+        self.operations = Operations(self.engine, self.kill, lambda: None)
+        self.simulator = Simulator(self.engine, self.clock, self.actor, looker.confirm)
 
     async def close(self) -> None:
         """Stop the service."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deploy.demo import monitoring
+from receiver.core.guardrails import Kill
 from receiver.metrics import Metrics
 
 ROOT = Path(__file__).parents[3] / "monitoring"
@@ -107,7 +108,7 @@ def test_the_tools_come_from_the_same_packages_as_the_servers() -> None:
 def test_promtool_accepts_the_names_of_our_metrics() -> None:
     metrics = Metrics()
     metrics.in_mode("observe")
-    metrics.killed(everything=False, playbooks=["service-down"])
+    metrics.killed(Kill(playbooks=("service-down",)))
     for name, labels in {"resyncs": 1, "steps": 2, "verifications": 1, "refusals": 1, "votes": 1, "part_up": 1}.items():
         getattr(metrics, name).labels(*("x" * labels))
     metrics.step_seconds.labels("restart").observe(1.0)

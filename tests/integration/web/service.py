@@ -84,6 +84,7 @@ async def running(
             settings=settings,
             engine=world.engine,
             operations=world.operations,
+            simulate=world.simulator.simulate,
             store=world.store,
             clock=world.clock,
             metrics=one.metrics,

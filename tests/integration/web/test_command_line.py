@@ -127,10 +127,43 @@ async def test_simulate_tells_match_plan_and_guardrails_and_changes_nothing(tmp_
         code, out, _ = await command("simulate", str(payload), one=one)
         assert code == 0
         assert "service-down on api, P1" in out
+        assert "1. restart: it would be refused" in out, "nothing runs in this world"
+        for guardrail in ("kill_switch", "cooldown", "max_runs", "fleet_cap", "confirmation", "max_alert_age"):
+            assert f" {guardrail}: " in out
+        assert "confirmation: Prometheus says that it fires" in out
         assert "no playbook" in out
         assert "$.alerts[2]" in out
         assert "nothing was changed" in out
         assert (await one.world.store.counts())["alerts"].get("firing", 0) == 0
+
+
+async def test_simulate_says_what_is_left_out_and_that_an_alert_which_ended_opens_nothing(
+    tmp_path: Path, command: Command
+) -> None:
+    payload = tmp_path / "payload.json"
+    ended = {**alert(labels=LABELS), "status": "resolved", "endsAt": "2026-11-24T02:13:09Z"}
+    payload.write_bytes(webhook(ended, *(alert(labels={"alertname": f"N{number}"}) for number in range(22))))
+    async with running(tmp_path) as one:
+        code, out, _ = await command("simulate", str(payload), one=one)
+    assert code == 0
+    assert "it has ended, so it would open no incident" in out
+    assert "and 3 more alerts, which are not explained" in out
+
+
+async def test_simulate_with_other_files_matches_with_those_and_not_with_the_service_s(
+    tmp_path: Path, command: Command
+) -> None:
+    payload, file = tmp_path / "payload.json", tmp_path / "other.yaml"
+    payload.write_bytes(webhook(alert(labels=LABELS)))
+    file.write_text(
+        "engines: {e: {url: 'unix:///x'}}\nservices: {api: {engine: e, selector: {a: b}}}\n"
+        "playbooks: [{name: other, description: For this test., match: alertname=ServiceDown, severity: P4}]\n"
+    )
+    async with running(tmp_path) as one:
+        code, out, err = await command("simulate", str(payload), "--playbooks", str(file), one=one)
+    assert code == 0
+    assert "=> other on api, P4\n     For this test." in out
+    assert f"matched with {file}; plans and guardrails need the running service" in err
 
 
 async def test_reload_tells_what_came_of_it(tmp_path: Path, command: Command) -> None:

@@ -225,7 +225,7 @@ def test_simulate_without_the_service_still_tells_what_matches(tmp_path: Path, c
     assert main(["simulate", str(file), "--playbooks", str(ROOT / "playbooks.yaml")]) == 0
     told = capsys.readouterr()
     assert "no playbook" in told.out
-    assert "need the service" in told.err
+    assert "need the running service" in told.err
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b'{"version": "3"}'])

@@ -122,8 +122,9 @@ class KeepingOperations:
     def kill_state(self) -> dict[str, Any]:
         return self.state
 
-    async def simulate(self, alerts: Sequence[Alert]) -> dict[str, Any]:
-        return {"mode": "observe", "alerts": [{"alert": alert.name} for alert in alerts]}
+
+async def simulated(alerts: Sequence[Alert]) -> dict[str, Any]:
+    return {"mode": "observe", "alerts": [{"alert": alert.name} for alert in alerts]}
 
 
 class ListedStore:
@@ -234,6 +235,7 @@ class Edge:
                 settings=self.settings,
                 engine=self.engine,
                 operations=self.operations,
+                simulate=simulated,
                 store=self.store,  # type: ignore[arg-type] # only what the API reads
                 clock=FixedClock(),
                 metrics=self.metrics,
