@@ -248,16 +248,15 @@ async def test_of_many_that_may_each_begin_the_last_action_one_does(make: Make, 
 )
 async def test_a_reload_between_decision_and_intent_counts(make: Make, change: dict[str, Any] | None) -> None:
     world = await make(policy(playbook(step("restart"))))
-    real = world.store.actions
+    real = world.engine.record_among
     book = world.rules.playbooks[0]
 
-    async def reloaded(since: float) -> Any:
-        found = await real(since)
+    async def reloaded(*args: Any, **more: Any) -> Any:
         books = () if change is None else (replace(book, version="today", **change),)
         await world.engine.use(replace(world.rules, playbooks=books))
-        return found
+        return await real(*args, **more)
 
-    world.store.actions = reloaded  # type: ignore[method-assign]
+    world.engine.record_among = reloaded  # type: ignore[method-assign]
     await world.fire()
     await world.run(30.0)
     assert await started(world) == 0, await world.story()
