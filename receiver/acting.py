@@ -68,6 +68,10 @@ class Actor:
         self.judge = Judge(engine, kill)
         self.performer = Performer(engine, clock, targets, self.judge, actions)
 
+    def stop(self) -> None:
+        """Begin nothing any more; what was begun goes on."""
+        self._judge.stopping = True
+
     # --- a new step -------------------------------------------------------------------------------------------------
 
     async def run(self, incident: Incident, playbook: Playbook, service: Service, command: RunStep) -> bool:

@@ -189,7 +189,7 @@ async def _join(
             watch.run,
             outside.run,
             lambda: _every(clock, PRUNE_EVERY, lambda: _prune(store, clock)),
-            lambda: _every(clock, COUNT_EVERY, lambda: _count(store, metrics)),
+            lambda: _every(clock, COUNT_EVERY, lambda: _count(store, metrics, health)),
         ),
     )
 
@@ -253,9 +253,12 @@ async def _prune(store: SqliteStore, clock: Clock) -> None:
         _log.info("retention", **{kind: number for kind, number in gone.items() if number})
 
 
-async def _count(store: SqliteStore, metrics: Metrics) -> None:
+async def _count(store: SqliteStore, metrics: Metrics, health: Health) -> None:
     try:
-        metrics.counted(await store.counts())
-    except StoreUnavailable:
+        counts = await store.counts()
+    except StoreUnavailable as error:
         metrics.store_up.set(0)
+        health.store(str(error))
         raise
+    metrics.counted(counts)
+    health.store(counts["full"])

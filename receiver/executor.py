@@ -56,6 +56,7 @@ class Executor:
         self._silenced = silenced
         self._failed = failed
         self._failures: dict[str, int] = {}
+        self._stopping = False
         self._engine = engine
         self._clock = clock
         self._actor = actor
@@ -75,12 +76,19 @@ class Executor:
             raise
         self._failures.pop(incident_id, None)
 
+    def stop(self) -> None:
+        """Carry out nothing more after the commands under way, and begin nothing with them."""
+        self._stopping = True
+        self._actor.stop()
+
     async def close(self) -> None:
         """Stop waiting for what is under way on targets; the next start asks what became of it."""
         await self._actor.performer.close()
 
     async def _work(self, incident_id: str) -> None:
         for _ in range(ROUNDS):
+            if self._stopping:
+                return
             incident = await self._engine.record(incident_id, _nothing_new)
             playbook = await self._engine.playbook(incident.version)
             command = due(incident, playbook, self._clock.now())

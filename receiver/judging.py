@@ -26,6 +26,8 @@ class Judge:
     def __init__(self, engine: Engine, kill: KillSwitch) -> None:
         self._engine = engine
         self._kill = kill
+        self.stopping = False
+        """Set when the service stops: what was begun may finish, nothing new begins."""
 
     def today(self, playbook: Playbook) -> Playbook | None:
         """Return the playbook of that name as it is in the file now; None: deleted."""
@@ -110,6 +112,8 @@ class Judge:
         Asked in the unit that stores it: whatever changed since the step was decided (another incident's action, a
         reload, the kill switch, a vote) counts.
         """
+        if self.stopping:
+            return False
         plan = plan_from(started.plan) if started.kind == "step" else None
         approved = approval is not None
         answers = self.answers(incident, playbook, step, started.kind, plan, actions, now, approved=approved)

@@ -314,7 +314,7 @@ class Store(Protocol):
 
         Keys: `incidents` ((state, severity) -> n), `alerts` (`firing`, `resolved`), `outbox` (`waiting`, `dead`),
         `paged` (incidents that people are called about), `wakes`, `waiting_units`, `counters` (name -> n), `bytes`,
-        `bytes_limit`, `disk_free`.
+        `bytes_limit`, `disk_free`, `full` (why units that bring a body are refused; None: they are not).
         """
         ...
 

@@ -203,6 +203,7 @@ class MemoryStore:
             "bytes": 0,
             "bytes_limit": 0,
             "disk_free": 0,
+            "full": None,
         }
 
     async def prune(self, now: float) -> Mapping[str, int]:

@@ -173,6 +173,7 @@ class SqliteStore(SqliteReader):
         self._keep = keep
         self._checkpointer: Checkpointer | None = None
         self._commits = 0
+        self._refused = False
         self._writer = Writer(lambda: open_writer(path), self, Cache(), limits)
         self._checkpointer = Checkpointer(lambda: open_writer(path, cache_kib=64))
         super().__init__(path, clock)
@@ -229,14 +230,17 @@ class SqliteStore(SqliteReader):
 
     async def counts(self) -> Mapping[str, Any]:
         """Return figures for metrics."""
-        space = self._gauge.space
+        counts = await self._read(reads.counts)
+        space = await self._read(self._gauge.measure)
+        full = self._gauge.refusal(grows=True)
         return {
-            **await self._read(reads.counts),
+            **counts,
             "alerts": {"firing": self._statuses.get(1, 0), "resolved": self._statuses.get(0, 0)},
             "waiting_units": self._writer.waiting,
             "bytes": space.used,
             "bytes_limit": space.most,
             "disk_free": space.disk_free,
+            "full": None if full is None else str(full),
         }
 
     async def prune(self, now: float) -> Mapping[str, int]:
@@ -262,7 +266,9 @@ class SqliteStore(SqliteReader):
 
     def refusal(self, unit: Unit) -> StoreFull | None:
         """Return why there is no room for the unit, None when there is."""
-        return self._gauge.refusal(grows=unit.body is not None)
+        refusal = self._gauge.refusal(grows=unit.body is not None)
+        self._refused = self._refused or refusal is not None
+        return refusal
 
     def committed(self, batch: Batch) -> None:
         """Count the alerts that fire and those that don't."""
@@ -276,7 +282,10 @@ class SqliteStore(SqliteReader):
     def between(self, connection: sqlite3.Connection, cache: Cache) -> None:
         """Measure the room that is left, make some when it gets tight, and keep the log short."""
         self._commits += 1
-        if self._commits % _MEASURE_EVERY == 1 and self._gauge.measure(connection).tight:
+        # After a refusal the next one is decided on fresh figures: room that somebody made counts at once.
+        look = self._refused or self._commits % _MEASURE_EVERY == 1
+        self._refused = False
+        if look and self._gauge.measure(connection).tight:
             with transaction(connection):
                 retention.make_room(connection, cache)
         if self._checkpointer is None:

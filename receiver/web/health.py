@@ -18,12 +18,18 @@ class Health:
 
     def __init__(self) -> None:
         self._reason: str | None = "starting"
+        self._store: str | None = None
         self._parts: dict[str, str] = {}
 
     @property
     def reason(self) -> str | None:
-        """Why it isn't ready; None when it is."""
+        """Why it takes no webhooks, starting or stopping; None when it does."""
         return self._reason
+
+    @property
+    def unready_because(self) -> str | None:
+        """Why no webhook could be made durable now, the store's own reason included; None when one could."""
+        return self._reason or self._store
 
     @property
     def parts(self) -> Mapping[str, str]:
@@ -37,6 +43,10 @@ class Health:
     def unready(self, reason: str) -> None:
         """No webhook can be made durable from now on."""
         self._reason = reason
+
+    def store(self, reason: str | None) -> None:
+        """Note why the store takes nothing more, None when it does; each webhook still asks it."""
+        self._store = reason
 
     def part(self, name: str, state: str) -> None:
         """Note a part's state; shown without authentication, so it names no host and no secret."""

@@ -86,7 +86,7 @@ class Probes:
 
     async def readyz(self, _request: Request) -> Response:
         """Answer whether webhooks can be made durable; other parts are states beside it."""
-        reason = self._parts.health.reason
+        reason = self._parts.health.unready_because
         parts = dict(self._parts.health.parts)
         if reason is not None:
             return _plain({"status": "not ready", "reason": reason, "parts": parts}, 503)

@@ -117,6 +117,43 @@ async def test_a_stop_leaves_a_call_to_the_next_start(make: Make) -> None:
     assert (await world.incident()).action is not None
 
 
+async def test_what_runs_when_the_service_stops_finishes_and_nothing_new_begins(make: Make) -> None:
+    world = await make(policy(playbook(step("restart"), step("rollback"))))
+    restarts = Restarts(world)
+    await world.fire()
+    await world.settle()
+    world.clock.time += 2.0
+    incident = await world.incident()
+    work = asyncio.create_task(world.executor.work(incident.id))
+    while not restarts.calls:
+        await asyncio.sleep(0.001)
+    world.executor.stop()
+    restarts.go.set()
+    await work
+    assert (await world.kinds())[-2:] == ["StepFinished", "CheckBegan"]
+    world.clock.time += 300.0
+    await world.executor.work(incident.id)
+    assert await started(world) == 1
+
+
+async def test_a_step_that_is_being_planned_when_the_service_stops_does_not_begin(make: Make) -> None:
+    world = await make(policy(playbook(step("restart"))))
+    real = world.runtime.instances
+
+    async def stopping(*args: Any) -> Any:
+        found = await real(*args)
+        if world.clock.now() > (await world.incident()).settle_until:
+            world.executor.stop()
+        return found
+
+    world.runtime.instances = stopping  # type: ignore[assignment,method-assign]
+    await world.fire()
+    await world.settle()
+    world.clock.time += 2.0
+    await world.executor.work((await world.incident()).id)
+    assert await started(world) == 0
+
+
 # --- an intent that never began -----------------------------------------------------------------------------------
 
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from receiver.ports import Body, Changes, IncidentFilter, Quarantined, Unit
+from receiver.ports import Body, Changes, IncidentFilter, Quarantined, StoreFull, Unit
 from receiver.store.retention import DAY, Keep
 from receiver.store.space import Room
 from receiver.store.sqlite import SqliteStore
@@ -122,6 +125,35 @@ async def test_near_the_size_cap_the_oldest_bodies_go_before_anything_is_refused
     assert 10 < len(kept) < 90
     assert kept[-1].received_at == NOW + 99
     assert (await store.firing())["a"].repeats == 99
+    await store.close()
+
+
+async def test_a_full_disk_refuses_webhooks_says_so_and_takes_them_again_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, free = os.statvfs, [1 << 40]
+
+    def statvfs(path: Path) -> SimpleNamespace:
+        return SimpleNamespace(f_bavail=free[0], f_frsize=1, real=real(path))
+
+    monkeypatch.setattr("receiver.store.space.os.statvfs", statvfs)
+    store = SqliteStore.open(tmp_path / "full.db", Clock())
+
+    async def take(number: int) -> None:
+        await store.submit(webhook([alert(f"{number:016x}")], NOW, Body(NOW, b"{}", 1)))
+
+    await take(1)
+    assert (await store.counts())["full"] is None
+    free[0] = 100 << 20
+    assert "has 100 MiB left" in (await store.counts())["full"]
+    with pytest.raises(StoreFull, match="100 MiB left"):
+        await take(2)
+    await store.put("kill", {"everything": True})
+    free[0] = 1 << 40
+    with suppress(StoreFull):
+        await take(2)
+    await take(2)
+    assert (await store.counts())["full"] is None
     await store.close()
 
 

@@ -185,6 +185,7 @@ class ListedStore:
             "bytes": 1000,
             "bytes_limit": 2000,
             "disk_free": 3000,
+            "full": None,
         }
 
 

@@ -317,6 +317,16 @@ async def test_readiness_is_about_webhooks_and_other_parts_are_states() -> None:
     assert (await get(one, "/healthz")).status_code == 200
 
 
+async def test_a_store_without_room_is_not_ready_but_each_webhook_still_asks_it() -> None:
+    one = edge()
+    one.health.store("the disk has 3 MiB left")
+    answer = await get(one, "/readyz")
+    assert (answer.status_code, answer.json()["reason"]) == (503, "the disk has 3 MiB left")
+    assert (await one.post(payload("01-single-firing"))).status_code == 200
+    one.health.store(None)
+    assert (await get(one, "/readyz")).status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/api/v1/incidents", "/healthz", "/nowhere"])
 async def test_every_answer_forbids_sniffing_framing_and_caching(path: str) -> None:
     headers = (await get(edge(), path)).headers
