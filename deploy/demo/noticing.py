@@ -35,18 +35,16 @@ class Noticing:
     def look(self) -> None:
         """Tell what is new; one that doesn't answer right now is asked again at the next look."""
         try:
-            if self._prometheus is not None:
-                states = self._prometheus.alerts()
-                for alert, state in changed(self._states, states):
-                    tell("Prometheus", SEEN[state].format(alert=alert))
-                self._states = states
-            if self._alertmanager is not None:
-                pushed = receivers(self._alertmanager)
-                for alert, names in changed(self._pushed, pushed):
-                    tell("Alertmanager", f"tells {names} about {alert}" if names else f"takes {alert} for over")
-                self._pushed = pushed
+            # Alertmanager first: whatever it knows Prometheus has seen by then.
+            pushed = receivers(self._alertmanager) if self._alertmanager is not None else {}
+            states = self._prometheus.alerts() if self._prometheus is not None else {}
         except httpx.TransportError:
             return
+        for alert, state in changed(self._states, states):
+            tell("Prometheus", SEEN[state].format(alert=alert))
+        for alert, names in changed(self._pushed, pushed):
+            tell("Alertmanager", f"tells {names} about {alert}" if names else f"takes {alert} for over")
+        self._states, self._pushed = states, pushed
 
 
 def receivers(alertmanager: Alertmanager) -> dict[str, str]:

@@ -51,6 +51,11 @@ class Remediator:
         found: dict[str, Any] = self.get(f"/api/v1/incidents/{identity}")
         return found
 
+    def has_told(self) -> bool:
+        """Whether nothing waits to be told: what has happened so far stands on its console."""
+        metrics = httpx.get(f"{self.url}/metrics", timeout=10.0).raise_for_status().text
+        return 'remediator_outbox_rows{state="waiting"} 0.0' in metrics.splitlines()
+
     def timeline(self, identity: str) -> list[dict[str, Any]]:
         """Return the whole timeline of an incident, page by page."""
         entries: list[dict[str, Any]] = []

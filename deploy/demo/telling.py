@@ -10,10 +10,13 @@ import httpx
 
 from deploy.demo.console import head, paint, say
 from deploy.demo.remediator import Remediator
-from deploy.parts.process import PartError
+from deploy.parts.process import PartError, poll_until
 
 LIMIT: Final = 150.0
 """Seconds from the break until the incident must be over: the demo stays well under three minutes."""
+
+TOLD_WITHIN: Final = 10.0
+"""Seconds until what has happened stands on the remediator's console; it takes well under one."""
 
 POLL: Final = 0.25
 """Seconds between two looks at the incident."""
@@ -52,6 +55,7 @@ def watch(
         except httpx.TransportError as error:
             raise PartError(f"the remediator doesn't answer: {error}") from error
         if incident is not None and incident["state"] in states:
+            poll_until(remediator.has_told, TOLD_WITHIN, "the remediator still has something to tell")
             return incident
         if incident is not None and incident["state"] in {"escalated", "closed"}:
             raise PartError(f"incident {incident['id']} is {incident['state']}: a person would have to take over here")

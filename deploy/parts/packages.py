@@ -83,7 +83,7 @@ def ensure(packages: Sequence[str], told: Callable[[str], None] = lambda _: None
     with no_service_starts():
         problem = _apt("update")
         for name in absent:
-            told(f"Installing Debian's {name} (its service won't be started) ...")
+            told(f"Installing Debian's {name}, without starting any service of it ...")
             failure = _apt("install", "--yes", "--no-install-recommends", name)
             if failure is None and _is_there(name):
                 installed.append(name)

@@ -40,7 +40,7 @@ def test_each_installation_is_announced_before_it_begins(monkeypatch: pytest.Mon
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/apt-get" if name == "apt-get" else None)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     packages.ensure(["docker.io"], happened.append)
-    assert happened == ["update", "Installing Debian's docker.io (its service won't be started) ...", "install"]
+    assert happened == ["update", "Installing Debian's docker.io, without starting any service of it ...", "install"]
 
 
 def test_services_are_kept_from_starting_and_allowed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
