@@ -54,7 +54,7 @@ def chosen(target: Target, rows: Sequence[Mapping[str, Any]], others: Sequence[s
         TargetAmbiguous: they belong to more than one compose project.
     """
     mine = [row for row in rows if (row.get("Labels") or {}).get(ONE_OFF, "False") != "True" and not _set_aside(row)]
-    looked = ", ".join(f"{key}={value}" for key, value in target.selector.items())
+    looked = looked_for(target)
     if not mine:
         there = ", ".join(sorted(others)[:SHOWN]) or "no container at all"
         raise TargetNotFound(f"no container of {target.service} (looked for {looked}); there is: {there}")
@@ -65,6 +65,11 @@ def chosen(target: Target, rows: Sequence[Mapping[str, Any]], others: Sequence[s
             f"{looked} is found in more than one compose project: {named}; add {PROJECT} to the selector"
         )
     return [str(row["Id"]) for row in mine]
+
+
+def looked_for(target: Target) -> str:
+    """Return a selector for people."""
+    return ", ".join(f"{key}={value}" for key, value in target.selector.items())
 
 
 def row_name(row: Mapping[str, Any]) -> str:

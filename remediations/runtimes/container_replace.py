@@ -19,12 +19,13 @@ from remediations.protocol import (
     Health,
     Instance,
     KnownGood,
+    RemediationError,
     Target,
     TargetNotFound,
 )
 from remediations.runtimes import container_find as find
 from remediations.runtimes import container_spec as spec
-from remediations.runtimes.container_errors import Conflict, Gone
+from remediations.runtimes.container_errors import Gone, begun
 
 if TYPE_CHECKING:
     from remediations.runtimes.containers import ContainersRuntime
@@ -57,28 +58,38 @@ class Replacement:
         self._within = healthy_within
 
     async def run(self) -> Instance:
-        """Replace, or restore and raise ActionRefused."""
-        image = await self._wanted()
+        """Replace, or restore and raise ActionRefused; raises RemediationError when the old one can't be restored."""
         old, there = await self._find(self._old), await self._find(self._name)
         if old is None and there is None:
             raise TargetNotFound(f"container {self._name} of {self._target.service} has vanished")
-        if old is None and there is not None and not self._ours(there):
-            if image is None:
-                raise ActionRefused(
-                    f"image {self._version.image} ({self._version.image_id[:19]}) is not there any more"
-                )
+        if old is None and there is not None and self._ours(there):
+            return await self._finish(there)
+        image = await self._wanted()
+        if old is None and there is not None:
+            request = await self._request(there, image)
             await self._do(lambda api: api.rename(self._name, self._old))
             old, there = there, None
-        if old is None and there is not None:
-            return await self._finish(there)
-        assert old is not None  # noqa: S101 - the three cases above leave nothing else
+        elif there is not None and not self._ours(there):
+            raise ActionRefused(
+                f"somebody else put a container {self._name} in its place; the one from before is kept as {self._old}"
+            )
+        else:
+            request = None
+        with begun(f"the replacement of {self._name} has begun"):
+            return await self._go_on(old, there, image, request)
+
+    async def _go_on(self, old: Any, there: Any, image: str | None, request: dict[str, Any] | None) -> Instance:
         try:
             if there is None:
-                await self._create(old, image)
+                await self._create(old, request or await self._request(old, image))
             await self._retire()
             return await self._start()
-        except (ActionRefused, Gone, Conflict) as error:
-            await self._restore()
+        except ActionRefused as error:
+            try:
+                await self._restore()
+            except ActionRefused as worse:
+                text = f"{error}; and the old container could not be put back in its place: {worse}"
+                raise RemediationError(text) from error
             raise ActionRefused(f"{error}; the old container is back in its place") from error
 
     async def _wanted(self) -> str | None:
@@ -90,12 +101,20 @@ class Replacement:
                 return str(reference)
         return None
 
-    async def _create(self, old: Mapping[str, Any], image: str | None) -> None:
+    async def _request(self, old: Mapping[str, Any], image: str | None) -> dict[str, Any]:
+        """Return what creates the new container; raises ActionRefused for whatever would make it fail later."""
+        name, wanted = self._name, self._version
         if image is None:
-            raise ActionRefused(f"image {self._version.image} is not there any more")
-        defaults = await self._runtime.image(old["Image"]) or {}
-        request = spec.replacement(old, defaults, image, self._action_id)
-        await self._runtime.create(self._name, request, spec.networks(old, replica=False))
+            raise ActionRefused(f"image {wanted.image} ({wanted.image_id[:19]}) is not there any more")
+        defaults = await self._runtime.image(old["Image"])
+        if defaults is None:
+            raise ActionRefused(f"the image that {name} runs is gone: what it brought itself can't be told apart")
+        spec.stop_timeout(old)
+        return spec.replacement(old, defaults, image, self._action_id)
+
+    async def _create(self, old: Mapping[str, Any], request: dict[str, Any]) -> None:
+        stamp = (STAMP_REPLACED_BY, self._action_id)
+        await self._runtime.create(self._name, request, spec.networks(old, replica=False), stamp)
 
     async def _retire(self) -> None:
         """Stop the old container for good, before the new one takes its ports and volumes."""
@@ -103,7 +122,7 @@ class Replacement:
         if old is None:
             return
         await self._do(lambda api: api.update_container(self._old, restart_policy={"Name": "no"}))
-        timeout = old["Config"].get("StopTimeout") or 10
+        timeout = spec.stop_timeout(old)
         await self._do(lambda api: api.stop(self._old, timeout=timeout))
 
     async def _start(self) -> Instance:
@@ -157,7 +176,7 @@ class Replacement:
             return
 
     async def _find(self, name: str) -> Mapping[str, Any] | None:
-        return await self._runtime.inspect(name)
+        return await self._runtime.named(name)
 
     async def _need(self, name: str) -> Mapping[str, Any]:
         found = await self._find(name)

@@ -24,6 +24,9 @@ OLD_POLICY = "remediator.old-restart-policy"
 NUMBER = "com.docker.compose.container-number"
 NO_NETWORKS = ("host", "none", "container:")
 
+DEFAULT_STOP_TIMEOUT = 10
+"""The engine's own, in seconds."""
+
 _SAME_AS_IMAGE = ("Cmd", "Entrypoint", "WorkingDir", "User", "StopSignal", "Healthcheck", "Volumes", "ExposedPorts")
 
 
@@ -36,6 +39,14 @@ def stamp(container: Inspected, key: str) -> str | None:
 def clone_stamps(action_id: str, original: str) -> dict[str, str]:
     """Return the labels that mark a clone as ours."""
     return {STAMP_ACTION: action_id, STAMP_CLONED_FROM: original}
+
+
+def stop_timeout(container: Inspected) -> int:
+    """Return the seconds that a container has to stop; raises ActionRefused where it may take for ever."""
+    seconds = container["Config"].get("StopTimeout") or DEFAULT_STOP_TIMEOUT
+    if seconds < 0:
+        raise ActionRefused(f"{name_of(container)} may take for ever to stop (its stop timeout is {seconds})")
+    return int(seconds)
 
 
 def name_of(container: Inspected) -> str:
@@ -62,15 +73,23 @@ def like(container: Inspected, image: Inspected, reference: str, labels: Mapping
     own = {name: value for name, value in (config.get("Labels") or {}).items() if inherited.get(name) != value}
     config["Labels"] = {**own, **labels}
     config["Image"] = reference
-    config.pop("MacAddress", None)
     if config.get("Hostname") == container["Id"][:12]:
         config.pop("Hostname")
     config["HostConfig"] = deepcopy(dict(container["HostConfig"]))
+    if _network_mode(container).startswith("container:"):
+        # What belongs to a network is the other container's; the engine refuses to be told it again.
+        config["HostConfig"]["PortBindings"] = {}
+        config = {key: value for key, value in config.items() if key not in {"Hostname", "ExposedPorts", "MacAddress"}}
+    if published := config["HostConfig"].get("PortBindings"):
+        # The engine publishes what is exposed only, and another image may not expose it by itself.
+        config["ExposedPorts"] = {**(config.get("ExposedPorts") or {}), **{port: {} for port in published}}
     return config
 
 
-def clone(container: Inspected, image: Inspected, target: Target, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return the creation request for a replica beside the original.
+def clone(
+    container: Inspected, image: Inspected, reference: str, target: Target, labels: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the creation request for a replica beside the original; arguments as for `like`.
 
     Raises:
         ActionRefused: a replica would get no traffic, would share a writable mount, or would vanish by itself.
@@ -78,8 +97,11 @@ def clone(container: Inspected, image: Inspected, target: Target, labels: Mappin
     name, host = name_of(container), container["HostConfig"]
     if host.get("AutoRemove"):
         raise ActionRefused(f"{name} was started with --rm; such containers are not cloned")
+    if _network_mode(container).startswith(("host", "container:")):
+        raise ActionRefused(f"{name} has no network of its own: a clone would want the same ports of it")
     _refuse_shared_mounts(container, target)
-    request = like(container, image, container["Config"]["Image"], {})
+    request = like(container, image, reference, {})
+    request.pop("MacAddress", None)
     # What happened to the original didn't happen to the copy.
     own = {key: value for key, value in request["Labels"].items() if not key.startswith(STAMPS)}
     request["Labels"] = {**own, **labels}
@@ -90,28 +112,43 @@ def clone(container: Inspected, image: Inspected, target: Target, labels: Mappin
         raise ActionRefused(f"a clone of {name} would get no traffic ({why}); declare `traffic: dns` or `proxy`")
     # Through DNS or the proxy a replica is reached inside the network; the host's port belongs to the original.
     request["HostConfig"]["PortBindings"] = {}
+    request["HostConfig"]["PublishAllPorts"] = False
     return request
 
 
 def replacement(container: Inspected, image: Inspected, reference: str, action_id: str) -> dict[str, Any]:
-    """Return the creation request for a container that takes this one's place with another image."""
+    """Return the creation request for a container that takes this one's place with another image.
+
+    Raises:
+        ActionRefused: the engine removes the original as soon as it stops, so that nothing could be brought back.
+    """
+    if container["HostConfig"].get("AutoRemove"):
+        raise ActionRefused(f"{name_of(container)} was started with --rm: once stopped it could not be brought back")
     policy = container["HostConfig"].get("RestartPolicy") or {}
     stamps = {STAMP_REPLACED_BY: action_id, OLD_POLICY: json.dumps(policy, sort_keys=True)}
     request = like(container, image, reference, stamps)
     host = request["HostConfig"]
+    named = {mount["Destination"]: mount.get("Name") for mount in container.get("Mounts") or ()}
+    for mount in host.get("Mounts") or ():
+        if mount.get("Type") == "volume" and not mount.get("Source") and named.get(mount["Target"]):
+            mount["Source"] = named[mount["Target"]]
     host["Binds"] = [*(host.get("Binds") or ()), *_anonymous(container)] or None
     return request
 
 
 def networks(container: Inspected, *, replica: bool) -> dict[str, dict[str, Any]]:
     """Return the networks to join, the primary one first, with aliases but without what only one can have."""
-    mode = str(container["HostConfig"].get("NetworkMode") or "default")
+    mode = _network_mode(container)
     if mode.startswith(NO_NETWORKS):
         return {}
     joined = container["NetworkSettings"]["Networks"] or {}
     primary = "bridge" if mode == "default" else mode
-    order = sorted(joined, key=lambda name: (name != primary, name))
+    order = sorted(joined, key=lambda name: (primary not in {name, (joined[name] or {}).get("NetworkID")}, name))
     return {name: _endpoint(container, name, joined[name] or {}, replica=replica) for name in order}
+
+
+def _network_mode(container: Inspected) -> str:
+    return str(container["HostConfig"].get("NetworkMode") or "default")
 
 
 def _endpoint(container: Inspected, name: str, joined: Mapping[str, Any], *, replica: bool) -> dict[str, Any]:
@@ -120,8 +157,9 @@ def _endpoint(container: Inspected, name: str, joined: Mapping[str, Any], *, rep
     aliases = [one for one in joined.get("Aliases") or () if one not in own]
     if aliases and name != "bridge":
         endpoint["Aliases"] = sorted(set(aliases))
-    if not replica and joined.get("IPAMConfig"):
-        endpoint["IPAMConfig"] = joined["IPAMConfig"]
+    for key in ("Links", "DriverOpts") if replica else ("Links", "DriverOpts", "IPAMConfig"):
+        if joined.get(key):
+            endpoint[key] = joined[key]
     return endpoint
 
 

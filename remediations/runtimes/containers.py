@@ -7,20 +7,19 @@ stop the call; its outcome is then unknown, and the target is asked.
 from __future__ import annotations
 
 import asyncio
-import threading
+import hashlib
+import re
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import docker
-import tenacity
-from docker.tls import TLSConfig
 
 from remediations.protocol import (
     STAMP_ACTION,
     STAMP_REPLACED_BY,
     ActionRefused,
-    EngineUnavailable,
     Instance,
     Json,
     KnownGood,
@@ -31,15 +30,12 @@ from remediations.protocol import (
 )
 from remediations.runtimes import container_find as find
 from remediations.runtimes import container_spec as spec
-from remediations.runtimes.container_errors import RAISED, Conflict, Gone, translated
+from remediations.runtimes.container_calls import Calls
+from remediations.runtimes.container_errors import Conflict, Gone, begun
 
 T = TypeVar("T")
 
-OLDEST_API = (1, 40)
-"""Engine 19.03, the oldest API that the recipes were run on."""
-
 LOG_LINES = 500
-THREADS = 8
 REPOSITORY = "remediator/known-good"
 
 
@@ -66,60 +62,21 @@ class ContainersRuntime:
         own_id: str | None = None,
     ) -> None:
         self.name = name
-        self._url = url
-        self._files = (ca, cert, key)
-        self._timeout = timeout
         self._own_id = own_id or find.own_container_id()
-        self._pool = ThreadPoolExecutor(THREADS, f"engine-{name}")
-        self._made: docker.APIClient | None = None
-        self._making = threading.Lock()
+        self._calls = Calls(name, url, (ca, cert, key), timeout)
 
     # --- calls ------------------------------------------------------------------------------------------------------
 
     def client(self) -> docker.APIClient:
-        """Return the client, made at the first use; only on the engine's threads."""
-        with self._making:
-            if self._made is None:
-                ca, cert, key = self._files
-                # Without a CA of its own the engine's certificate must be one that this machine trusts.
-                tls = (
-                    TLSConfig(client_cert=(cert, key) if cert and key else None, ca_cert=ca, verify=True)
-                    if ca or cert
-                    else None
-                )
-                # The client asks the engine for its version here, so that what both speak is used.
-                made = docker.APIClient(
-                    self._url, version="auto", timeout=max(1, round(self._timeout)), tls=tls or False, num_pools=THREADS
-                )
-                # REQUESTS_CA_BUNDLE in the environment would replace the engine's own CA.
-                made.trust_env = False
-                self._made = made
-            return self._made
-
-    async def _call(self, call: Callable[[docker.APIClient], T], *, mutating: bool) -> T:
-        def run() -> T:
-            try:
-                return call(self.client())
-            except RAISED as error:
-                raise translated(error, f"{self.name} ({self._url})", mutating=mutating) from error
-
-        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
-
-    async def _read(self, call: Callable[[docker.APIClient], T]) -> T:
-        """Read, again when the engine was away for a moment: reading is harmless."""
-        async for attempt in tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(EngineUnavailable),
-            stop=tenacity.stop_after_attempt(2),
-            wait=tenacity.wait_fixed(0.2),
-            reraise=True,
-        ):
-            with attempt:
-                return await self._call(call, mutating=False)
-        raise AssertionError("tenacity raises or returns")
+        """Return docker-py's client, made at the first use; only on the engine's threads."""
+        return self._calls.client()
 
     async def do(self, call: Callable[[docker.APIClient], T]) -> T:
         """Change something; never repeated by itself."""
-        return await self._call(call, mutating=True)
+        return await self._calls.do(call)
+
+    async def _read(self, call: Callable[[docker.APIClient], T]) -> T:
+        return await self._calls.read(call)
 
     async def inspect(self, name: str) -> Mapping[str, Any] | None:
         """Return a container's inspection, None when there is none of that name or ID."""
@@ -128,6 +85,11 @@ class ContainersRuntime:
         except Gone:
             return None
         return found
+
+    async def named(self, name: str) -> Mapping[str, Any] | None:
+        """Return the inspection of the container of exactly that name: the engine takes the start of an ID too."""
+        found = await self.inspect(name)
+        return found if found is not None and spec.name_of(found) == name else None
 
     async def image(self, reference: str) -> Mapping[str, Any] | None:
         """Return an image's inspection, None when it isn't there."""
@@ -150,21 +112,23 @@ class ContainersRuntime:
     async def check(self) -> Json:
         """Reach the engine; raises EngineUnavailable, also when it is too old."""
         found = await self._read(lambda api: api.version())
-        api = str(found.get("ApiVersion", "0.0"))
-        if tuple(int(part) for part in api.split(".")) < OLDEST_API:
-            oldest = ".".join(str(part) for part in OLDEST_API)
-            raise EngineUnavailable(f"engine {self.name} is too old: API {api}, at least {oldest} is needed")
-        own = self._own_id is not None and await self.inspect(self._own_id) is not None
-        return {"version": found.get("Version"), "api": api, "own_container": self._own_id if own else None}
+        own = self._own_id if self._own_id is not None and await self.inspect(self._own_id) is not None else None
+        return {"version": found.get("Version"), "api": found.get("ApiVersion"), "own_container": own}
 
     async def instances(self, target: Target) -> tuple[Instance, ...]:
         """Return the target's containers, stopped ones and our clones too, ordered by name."""
+        if not target.selector:
+            raise TargetNotFound(f"service {target.service} has no selector: it would mean every container")
         rows = await self._read(lambda api: api.containers(all=True, filters=find.filters(target)))
         names: list[str] = []
         if not rows:
             names = [find.row_name(row) for row in await self._read(lambda api: api.containers(all=True))]
-        found = [await self.inspect(one) for one in find.chosen(target, rows, names)]
-        return tuple(sorted((find.instance(one) for one in found if one is not None), key=lambda one: one.name))
+        looks = await asyncio.gather(*(self.inspect(one) for one in find.chosen(target, rows, names)))
+        found = [find.instance(one) for one in looks if one is not None]
+        if not found:
+            looked = find.looked_for(target)
+            raise TargetNotFound(f"what was found of {target.service} ({looked}) vanished while it was looked at")
+        return tuple(sorted(found, key=lambda one: one.name))
 
     async def logs(self, target: Target, instance: Instance, lines: int) -> tuple[str, ...]:
         """Return the last lines of a container's log."""
@@ -186,14 +150,15 @@ class ContainersRuntime:
         stopped and to start what runs changes nothing.
         """
         found = await self._own(target, instance)
-        timeout = found["Config"].get("StopTimeout") or 10
+        timeout = spec.stop_timeout(found)
         if found["HostConfig"].get("AutoRemove"):
             # Once stopped, the engine would remove it.
             await self.do(lambda api: api.restart(instance.id, timeout=timeout))
             return
         await self.do(lambda api: api.stop(instance.id, timeout=timeout))
         try:
-            await self.do(lambda api: api.start(instance.id))
+            with begun(f"{instance.name} was stopped"):
+                await self.do(lambda api: api.start(instance.id))
         except ActionRefused as error:
             raise RemediationError(f"{instance.name} was stopped, and can't be started again: {error}") from error
 
@@ -201,32 +166,52 @@ class ContainersRuntime:
 
     async def add_instance(self, target: Target, like: Instance, name: str, action_id: str) -> Instance:
         """Start a stamped clone; a name that is taken is ours only by its stamp."""
-        there = await self.inspect(name)
+        there = await self.named(name)
         if there is None:
             original = await self._own(target, like)
+            joins = spec.networks(original, replica=True)
             labels = {**spec.clone_stamps(action_id, like.name), spec.NUMBER: await self._number(target)}
-            request = spec.clone(original, await self.image(original["Image"]) or {}, target, labels)
-            there = await self.create(name, request, spec.networks(original, replica=True))
-        if spec.stamp(there, STAMP_ACTION) != action_id:
+            defaults = await self.image(original["Image"]) or {}
+            request = spec.clone(original, defaults, await self._reference(original), target, labels)
+            there = await self.create(name, request, joins, (STAMP_ACTION, action_id))
+        elif spec.stamp(there, STAMP_ACTION) != action_id:
             raise ActionRefused(f"a container {name} exists, and it is not this action's")
-        if not there["State"]["Running"]:
-            await self.do(lambda api: api.start(name))
-        made = await self.inspect(name)
+        with begun(f"{name} was created"):
+            return await self._begin(target, like, name, there)
+
+    async def _begin(self, target: Target, like: Instance, name: str, clone: Mapping[str, Any]) -> Instance:
+        """Start a clone unless it runs; one that can't be started is removed, for nobody would take it back later."""
+        if not clone["State"]["Running"]:
+            try:
+                await self.connect(name, spec.networks(await self._own(target, like), replica=True))
+                await self.do(lambda api: api.start(name))
+            except ActionRefused as error:
+                with suppress(Gone):
+                    await self.do(lambda api: api.remove_container(name, v=True, force=True))
+                raise ActionRefused(f"{name} can't be started: {error}") from error
+        made = await self.named(name)
         if made is None:
             raise ActionRefused(f"container {name} vanished right after its start")
         return find.instance(made)
 
+    async def _reference(self, original: Mapping[str, Any]) -> str:
+        """Return how to name what a container runs: as it was configured, or by its ID once that tag has moved."""
+        configured, runs = str(original["Config"]["Image"]), str(original["Image"])
+        found = await self.image(configured)
+        return configured if found is not None and found["Id"] == runs else runs
+
     async def remove_instance(self, target: Target, name: str, action_id: str) -> bool:
         """Remove a clone by name and stamp; False when it was gone already."""
-        there = await self.inspect(name)
+        there = await self.named(name)
         if there is None:
             return False
         if spec.stamp(there, STAMP_ACTION) != action_id:
             raise ActionRefused(f"container {name} does not carry the stamp {action_id}; it is left alone")
-        timeout = there["Config"].get("StopTimeout") or 10
-        await self.do(lambda api: api.stop(name, timeout=timeout))
+        identity, timeout = there["Id"], spec.stop_timeout(there)
         try:
-            await self.do(lambda api: api.remove_container(name, v=True))
+            await self.do(lambda api: api.stop(identity, timeout=timeout))
+            with begun(f"{name} was stopped"):
+                await self.do(lambda api: api.remove_container(identity, v=True))
         except Gone:
             return False
         return True
@@ -237,35 +222,37 @@ class ContainersRuntime:
         return str(max((int(one) for one in numbers if one.isdigit()), default=0) + 1)
 
     async def create(
-        self, name: str, request: dict[str, Any], networks: dict[str, dict[str, Any]]
+        self, name: str, request: dict[str, Any], joins: dict[str, dict[str, Any]], stamp: tuple[str, str]
     ) -> Mapping[str, Any]:
-        """Create a container on its first network and connect the others: older APIs take one endpoint at creation."""
-        first = dict(list(networks.items())[:1])
+        """Create a container on its first network; `connect` it to the others: older APIs take one at creation.
+
+        Raises ActionRefused when the name is taken by one that doesn't carry the stamp, a label and its value.
+        """
+        first = dict(list(joins.items())[:1])
         request["NetworkingConfig"] = {"EndpointsConfig": first} if first else {}
+        taken: Conflict | None = None
         try:
             await self.do(lambda api: api.create_container_from_config(request, name))  # type: ignore[no-untyped-call]
-        except Conflict:
+        except Conflict as error:
             # Somebody was faster, perhaps we ourselves before a crash: the stamp tells.
-            pass
+            taken = error
         except Gone as error:
             raise ActionRefused(f"{name} can't be created: {error}") from error
-        await self.connect(name, networks)
-        made = await self.inspect(name)
-        if made is None:
-            raise ActionRefused(f"container {name} vanished right after its creation")
+        with begun(f"{name} was created"):
+            made = await self.named(name)
+            if made is None:
+                raise taken or ActionRefused(f"container {name} vanished right after its creation")
+            if spec.stamp(made, stamp[0]) != stamp[1]:
+                raise ActionRefused(f"a container {name} exists, and it is not this action's")
         return made
 
-    async def connect(self, name: str, networks: dict[str, dict[str, Any]]) -> None:
+    async def connect(self, name: str, joins: dict[str, dict[str, Any]]) -> None:
         """Connect a created container to what it isn't connected to yet."""
-        made = await self.inspect(name)
+        made = await self.named(name)
         joined = (made or {}).get("NetworkSettings", {}).get("Networks") or {}
-        for network, endpoint in networks.items():
+        for network, endpoint in joins.items():
             if network not in joined:
-                await self.do(
-                    lambda api, net=network, end=endpoint: api.connect_container_to_network(  # type: ignore[misc]
-                        name, net, aliases=end.get("Aliases")
-                    )
-                )
+                await self.do(partial(_connect, name, network, endpoint))
 
     # --- rollback ---------------------------------------------------------------------------------------------------
 
@@ -275,14 +262,14 @@ class ContainersRuntime:
         """Replace a container by the recipe of `container_replace`."""
         from remediations.runtimes.container_replace import Replacement  # noqa: PLC0415 - it builds on this class
 
-        existing = await self.inspect(instance.name)
+        existing = await self.named(instance.name)
         if existing is not None:
             find.guard(existing, self._own_id)
         return await Replacement(self, target, instance.name, version, action_id, healthy_within).run()
 
     async def replaced(self, target: Target, name: str, action_id: str) -> Progress:
         """Tell from the names and stamps how far a replacement came."""
-        old, new = await self.inspect(f"{name}{find.OLD}"), await self.inspect(name)
+        old, new = await self.named(f"{name}{find.OLD}"), await self.named(name)
         ours = new is not None and spec.stamp(new, STAMP_REPLACED_BY) == action_id
         if old is not None:
             return Progress.PARTIAL if ours or new is None else Progress.SUPERSEDED
@@ -297,7 +284,7 @@ class ContainersRuntime:
 
     async def keep_version(self, target: Target, instance: Instance, now: float) -> KnownGood:
         """Tag what runs, so that neither a moved tag nor `image prune` loses it."""
-        repository, tag = f"{REPOSITORY}/{target.service.lower()}", instance.image_id.removeprefix("sha256:")[:12]
+        repository, tag = f"{REPOSITORY}/{_component(target.service)}", instance.image_id.removeprefix("sha256:")[:12]
         await self.do(lambda api: api.tag(instance.image_id, repository, tag, force=True))
         return KnownGood(instance.image_id, instance.image, now, {"tag": f"{repository}:{tag}"})
 
@@ -313,14 +300,34 @@ class ContainersRuntime:
 
     async def close(self) -> None:
         """Close connections; calls under way end by their own time limit."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        if self._made is not None:
-            self._made.close()
+        self._calls.close()
 
 
 def reference(version: KnownGood) -> str:
     """Return how an image is named for creation: by the tag that keeps it, else by its ID."""
     return str(version.spec.get("tag") or version.image_id)
+
+
+def _component(service: str) -> str:
+    """Return a service's name as a part of an image's: unchanged if it can be one, else made unique by a hash."""
+    if re.fullmatch(r"[a-z0-9]+(?:[._-][a-z0-9]+)*", service):
+        return service
+    plain = re.sub(r"[^a-z0-9]+", "-", service.lower()).strip("-")
+    return f"{plain}-{hashlib.sha256(service.encode()).hexdigest()[:8]}".lstrip("-")
+
+
+def _connect(name: str, network: str, endpoint: Mapping[str, Any], api: docker.APIClient) -> None:
+    addresses = endpoint.get("IPAMConfig") or {}
+    api.connect_container_to_network(
+        name,
+        network,
+        ipv4_address=addresses.get("IPv4Address"),
+        ipv6_address=addresses.get("IPv6Address"),
+        link_local_ips=addresses.get("LinkLocalIPs"),
+        aliases=endpoint.get("Aliases"),
+        links=endpoint.get("Links"),
+        driver_opt=endpoint.get("DriverOpts"),
+    )
 
 
 def _figures(sample: Mapping[str, Any]) -> dict[str, float]:

@@ -54,13 +54,26 @@ class Lab:
         self.images[tag] = self.api.inspect_image(tag)["Id"]  # type: ignore[no-untyped-call]
         return self.images[tag]
 
-    def run(self, name: str, image: str, service: str = "api", project: str = "p", **host: Any) -> str:
+    def run(
+        self,
+        name: str,
+        image: str,
+        service: str = "api",
+        project: str = "p",
+        *,
+        stop_timeout: int = 2,
+        labels: Mapping[str, str] | None = None,
+        networking: Mapping[str, Any] | None = None,
+        **host: Any,
+    ) -> str:
         """Start a container labelled as compose would; returns its ID."""
+        own = {LABEL: service, PROJECT: project, "com.docker.compose.container-number": "1"}
         config: dict[str, Any] = {
             "Image": image,
-            "Labels": {LABEL: service, PROJECT: project, "com.docker.compose.container-number": "1"},
-            "StopTimeout": 2,
+            "Labels": {**own, **(labels or {})},
+            "StopTimeout": stop_timeout,
             "HostConfig": {"RestartPolicy": {"Name": "unless-stopped"}, "NetworkMode": "none", **host},
+            "NetworkingConfig": {"EndpointsConfig": networking or {}},
         }
         made = self.api.create_container_from_config(config, name)  # type: ignore[no-untyped-call]
         self.api.start(name)

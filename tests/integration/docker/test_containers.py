@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import gc
-import socket
+import asyncio
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploy.parts.engine import Engine
 from remediations.protocol import (
     ActionRefused,
-    EngineUnavailable,
     Health,
     Instance,
     KnownGood,
@@ -24,7 +22,7 @@ from remediations.protocol import (
 )
 from remediations.runtimes.container_find import OLD
 from remediations.runtimes.containers import ContainersRuntime
-from tests.integration.docker.conftest import Lab, target
+from tests.integration.docker.conftest import LABEL, Lab, target
 
 pytestmark = [pytest.mark.docker, pytest.mark.anyio]
 
@@ -180,23 +178,23 @@ async def test_a_clone_that_would_be_theatre_or_harm_is_refused(
     assert lab.names() == ["api-1"]
 
 
-def prepared(lab: Lab, *, good_health: str = "true") -> KnownGood:
-    """Run a bad version with data in an anonymous volume; returns the good one."""
-    good = lab.image("api:good", health=good_health, volume="/data")
+def prepared(lab: Lab, name: str = "api-1", *, good_health: str = "true") -> KnownGood:
+    """Run a bad version with data in an anonymous volume; returns the good one. The service has its name."""
+    good = lab.image("api:good" if good_health == "true" else "api:sick", health=good_health, volume="/data")
     lab.image("api:bad", volume="/data", env="WHICH=bad")
-    lab.run("api-1", "api:bad")
-    lab.api.exec_start(lab.api.exec_create("api-1", ["/bin/busybox", "touch", "/data/kept"])["Id"])
-    return KnownGood(good, "api:good", 0.0, {"tag": "api:good"})
+    lab.run(name, "api:bad", service=name)
+    lab.api.exec_start(lab.api.exec_create(name, ["/bin/busybox", "touch", "/data/kept"])["Id"])
+    return KnownGood(good, "api:good", 0.0, {"tag": "api:good" if good_health == "true" else "api:sick"})
 
 
-def in_order(lab: Lab, image_id: str) -> None:
+def in_order(lab: Lab, image_id: str, name: str = "api-1") -> None:
     """Hold the service to exactly one running container, its restart policy, and its data."""
-    assert lab.names() == ["api-1"]
-    found = lab.inspect("api-1")
+    assert [one for one in lab.names() if one.startswith(name)] == [name]
+    found = lab.inspect(name)
     assert found["Image"] == image_id
     assert found["State"]["Running"]
     assert found["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
-    code = lab.api.exec_create("api-1", ["/bin/busybox", "test", "-e", "/data/kept"])["Id"]
+    code = lab.api.exec_create(name, ["/bin/busybox", "test", "-e", "/data/kept"])["Id"]
     lab.api.exec_start(code)
     assert lab.api.exec_inspect(code)["ExitCode"] == 0
 
@@ -205,61 +203,83 @@ async def test_a_rollback_keeps_data_and_restart_policy_and_drops_the_bad_images
     lab: Lab, runtime: ContainersRuntime
 ) -> None:
     version = prepared(lab)
-    instance = await only(runtime)
-    await runtime.replace_instance(target(), instance, version, "a-1", healthy_within=20)
+    one = target(selector={LABEL: "api-1"})
+    (instance,) = await runtime.instances(one)
+    await runtime.replace_instance(one, instance, version, "a-1", healthy_within=20)
     in_order(lab, version.image_id)
     assert "WHICH=bad" not in (lab.inspect("api-1")["Config"]["Env"] or [])
-    assert await runtime.replaced(target(), "api-1", "a-1") is Progress.DONE
+    assert await runtime.replaced(one, "api-1", "a-1") is Progress.DONE
 
 
-@pytest.mark.parametrize("call", range(1, 7))
+class Dying:
+    """A service of its own whose replacement dies after one of its calls; many stand side by side."""
+
+    def __init__(self, lab: Lab, engine: Engine, call: int, good_health: str = "true") -> None:
+        self.name = f"api-{call:02}"
+        self.version = prepared(lab, self.name, good_health=good_health)
+        self.target = target(service=self.name, selector={LABEL: self.name})
+        self._engine = engine
+        self._call = call
+
+    async def cut(self, runtime: ContainersRuntime) -> Instance:
+        """Begin and die; returns the instance as it was before."""
+        (instance,) = await runtime.instances(self.target)
+        dying = ContainersRuntime("dying", self._engine.socket)
+        crash_after(dying, self._call)
+        with pytest.raises((Crash, ActionRefused)):
+            await self.replace(dying, instance)
+        await dying.close()
+        return instance
+
+    async def replace(self, runtime: ContainersRuntime, instance: Instance) -> None:
+        """Replace, from wherever it was left."""
+        await runtime.replace_instance(self.target, instance, self.version, "a-1", healthy_within=20)
+
+
 async def test_a_rollback_that_died_after_any_call_is_finished(
-    lab: Lab, runtime: ContainersRuntime, engine: Any, call: int
+    lab: Lab, runtime: ContainersRuntime, engine: Engine
 ) -> None:
-    version = prepared(lab)
-    instance = await only(runtime)
-    dying = ContainersRuntime("dying", engine.socket)
-    crash_after(dying, call)
-    with pytest.raises(Crash):
-        await dying.replace_instance(target(), instance, version, "a-1", healthy_within=20)
-    await dying.close()
-    assert await runtime.replaced(target(), "api-1", "a-1") is (Progress.DONE if call == 6 else Progress.PARTIAL)
-    await runtime.replace_instance(target(), instance, version, "a-1", healthy_within=20)
-    in_order(lab, version.image_id)
+    async def run(call: int, dying: Dying) -> None:
+        instance = await dying.cut(runtime)
+        progress = await runtime.replaced(dying.target, dying.name, "a-1")
+        assert progress is (Progress.DONE if call == 6 else Progress.PARTIAL)
+        await dying.replace(runtime, instance)
+        in_order(lab, dying.version.image_id, dying.name)
+
+    await asyncio.gather(*(run(call, Dying(lab, engine, call)) for call in range(1, 7)))
 
 
 async def test_a_version_that_does_not_become_healthy_is_taken_back(lab: Lab, runtime: ContainersRuntime) -> None:
     version = prepared(lab, good_health="false")
-    instance = await only(runtime)
+    one = target(selector={LABEL: "api-1"})
+    (instance,) = await runtime.instances(one)
     with pytest.raises(ActionRefused, match="back in its place"):
-        await runtime.replace_instance(target(), instance, version, "a-1", healthy_within=20)
+        await runtime.replace_instance(one, instance, version, "a-1", healthy_within=20)
     in_order(lab, lab.images["api:bad"])
-    assert await runtime.replaced(target(), "api-1", "a-1") is Progress.NOT_STARTED
+    assert await runtime.replaced(one, "api-1", "a-1") is Progress.NOT_STARTED
 
 
-@pytest.mark.parametrize("call", range(1, 11))
 async def test_a_restore_that_died_after_any_call_ends_with_the_old_container_in_order(
-    lab: Lab, runtime: ContainersRuntime, engine: Any, call: int
+    lab: Lab, runtime: ContainersRuntime, engine: Engine
 ) -> None:
-    version = prepared(lab, good_health="false")
-    instance = await only(runtime)
-    dying = ContainersRuntime("dying", engine.socket)
-    crash_after(dying, call)
-    with pytest.raises((Crash, ActionRefused)):
-        await dying.replace_instance(target(), instance, version, "a-1", healthy_within=20)
-    await dying.close()
-    with pytest.raises(ActionRefused):
-        await runtime.replace_instance(target(), instance, version, "a-1", healthy_within=20)
-    in_order(lab, lab.images["api:bad"])
+    async def run(dying: Dying) -> None:
+        instance = await dying.cut(runtime)
+        with pytest.raises(ActionRefused):
+            await dying.replace(runtime, instance)
+        in_order(lab, lab.images["api:bad"], dying.name)
+
+    await asyncio.gather(*(run(Dying(lab, engine, call, "false")) for call in range(1, 11)))
 
 
 async def test_a_missing_image_is_harmless(lab: Lab, runtime: ContainersRuntime) -> None:
     prepared(lab)
+    one = target(selector={LABEL: "api-1"})
+    (instance,) = await runtime.instances(one)
     before = lab.inspect("api-1")
     gone = KnownGood("sha256:" + "0" * 64, "api:gone", 0.0, {"tag": "api:gone"})
     assert not await runtime.version_exists(gone)
     with pytest.raises(ActionRefused, match="not there any more"):
-        await runtime.replace_instance(target(), await only(runtime), gone, "a-1", healthy_within=5)
+        await runtime.replace_instance(one, instance, gone, "a-1", healthy_within=5)
     assert lab.inspect("api-1")["State"] == before["State"]
 
 
@@ -287,41 +307,3 @@ async def test_logs_and_stats_are_read(lab: Lab, runtime: ContainersRuntime) -> 
     instance = await only(runtime)
     assert await runtime.logs(target(), instance, 10) == ("begun",)
     assert (await runtime.stats(target(), instance))["memory_bytes"] > 0
-
-
-# docker-py leaves the socket of a failed connection to the garbage collector, which Python then warns about.
-leaks = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
-
-
-@leaks
-async def test_a_missing_socket_says_so(tmp_path: Path) -> None:
-    runtime = ContainersRuntime("local", f"unix://{tmp_path}/none.sock", timeout=2)
-    with pytest.raises(EngineUnavailable, match="no such socket"):
-        await runtime.check()
-    await runtime.close()
-    gc.collect()
-
-
-@leaks
-async def test_a_refused_connection_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "dead.sock"
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-    runtime = ContainersRuntime("local", f"unix://{path}", timeout=2)
-    with pytest.raises(EngineUnavailable, match="nobody listens"):
-        await runtime.check()
-    await runtime.close()
-    gc.collect()
-
-
-@leaks
-async def test_an_engine_that_hangs_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "hangs.sock"
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen(8)
-        runtime = ContainersRuntime("local", f"unix://{path}", timeout=1)
-        with pytest.raises(EngineUnavailable, match="hangs"):
-            await runtime.check()
-        await runtime.close()
-        gc.collect()

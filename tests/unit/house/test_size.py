@@ -9,7 +9,6 @@ MODULE_LIMIT: Final = 300
 FUNCTION_LIMIT: Final = 50
 
 LONGER_MODULES: Final[Mapping[str, str]] = {
-    "receiver/core/fold.py": "one short function an event and the table of them: the only place where state changes",
     "receiver/core/machine.py": "every phase's next event in one table: a split would hide which phase comes before",
 }
 """Module to the reason why it isn't two."""
