@@ -70,7 +70,7 @@ class Actor:
 
     def stop(self) -> None:
         """Begin nothing any more; what was begun goes on."""
-        self._judge.stopping = True
+        self.judge.stopping = True
 
     # --- a new step -------------------------------------------------------------------------------------------------
 

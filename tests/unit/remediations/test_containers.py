@@ -58,7 +58,7 @@ def api() -> FakeApi:
 @pytest.fixture
 async def runtime(api: FakeApi) -> AsyncIterator[ContainersRuntime]:
     made = ContainersRuntime("test", "unix:///nowhere.sock")
-    made._made = api  # type: ignore[assignment]
+    made._calls._made = api  # type: ignore[assignment]
     yield made
     await made.close()
 
