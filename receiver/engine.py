@@ -135,7 +135,7 @@ class Engine:
         Raises:
             StoreUnavailable: not all of it could be made durable; Alertmanager is to send it again.
         """
-        total = Received()
+        total: Received | None = None
         for start in range(0, max(len(alerts), 1), UNIT_ALERTS):
             batch = Batch(self, alerts[start : start + UNIT_ALERTS], source=source, now=self.clock.now())
             unit = Unit(
@@ -146,8 +146,8 @@ class Engine:
                 quarantined=quarantined if start == 0 else (),
             )
             await self._submit(unit)
-            total = total + batch.received
-        return total
+            total = batch.received if total is None else total + batch.received
+        return total or Received()
 
     # --- incidents --------------------------------------------------------------------------------------------------
 

@@ -26,10 +26,10 @@ class Phase(StrEnum):
     @property
     def terminal(self) -> bool:
         """Whether nothing follows."""
-        # Asked several times an alert, and an enum's hash is a call.
         return self is _RESOLVED or self is _CLOSED
 
 
+# An incident is asked ten times an alert whether it is open; an enum's hash is a call.
 _RESOLVED = Phase.RESOLVED
 _CLOSED = Phase.CLOSED
 
@@ -247,7 +247,8 @@ class Incident:
     @property
     def open(self) -> bool:
         """Whether it can still change."""
-        return not self.phase.terminal
+        phase = self.phase
+        return phase is not _RESOLVED and phase is not _CLOSED
 
     @property
     def quiet(self) -> bool:

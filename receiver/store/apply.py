@@ -7,12 +7,10 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
-import msgspec
-
 from receiver.ports import Body
 from receiver.store.batch import Batch
 from receiver.store.cache import Cache, Kept
-from receiver.store.codec import encode, encode_block, encode_incident, encode_playbook, pack
+from receiver.store.codec import encode, encode_block, encode_bodies, encode_incident, encode_playbook, pack
 from receiver.store.sql import for_rows, insert
 
 _INCIDENT = "INSERT INTO incidents(n, id, target, state, severity, open, opened_at, ended_at, seq, wake_at, body)"
@@ -29,6 +27,7 @@ _OUTBOX_AGAIN = """
     ON CONFLICT(lane, incident) WHERE kind = 'header' AND state = 0
     DO UPDATE SET key = excluded.key, payload = excluded.payload, at = excluded.at, revision = revision + 1
 """
+_BODY = "INSERT INTO bodies(first_at, last_at, body) VALUES (?, ?, ?)"
 _ACTION = "INSERT INTO actions(id, target, playbook, incident, step, kind, started_at)"
 
 
@@ -50,6 +49,8 @@ def write(connection: sqlite3.Connection, batch: Batch, cache: Cache) -> None:
         "ON CONFLICT(name) DO UPDATE SET value = value + excluded.value",
     )
     _bodies(connection, batch.bodies)
+    for body, packed in batch.packed:
+        connection.execute(_BODY, (body.received_at, body.received_at, packed))
     insert(
         connection,
         "INSERT INTO quarantine(at, place, message, raw)",
@@ -136,10 +137,6 @@ def _actions(connection: sqlite3.Connection, batch: Batch) -> None:
 
 def _bodies(connection: sqlite3.Connection, bodies: list[Body]) -> None:
     """Keep the raw bodies of a commit as one compressed row: bodies of one time are much alike."""
-    if not bodies:
-        return
-    times = [body.received_at for body in bodies]
-    packed = msgspec.msgpack.encode([(body.received_at, body.alerts, body.sender, body.raw) for body in bodies])
-    connection.execute(
-        "INSERT INTO bodies(first_at, last_at, body) VALUES (?, ?, ?)", (min(times), max(times), pack(packed))
-    )
+    if bodies:
+        times = [body.received_at for body in bodies]
+        connection.execute(_BODY, (min(times), max(times), encode_bodies(bodies)))

@@ -49,6 +49,7 @@ class Batch:
         replaced: numbers of stored alert rows that are overwritten.
         repeats: by row number: how many more, and when last.
         blocks: alert texts by block number.
+        packed: large bodies, packed already.
         touched: ids of incidents to write.
         events: flat rows of key, at, type, version, body.
     """
@@ -69,6 +70,7 @@ class Batch:
     playbooks: dict[str, Any] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
     bodies: list[Body] = field(default_factory=list)
+    packed: list[tuple[Body, bytes]] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     firing: int = 0
     resolved: int = 0
@@ -104,8 +106,11 @@ class Batch:
         found = [one for one in self.seen.actions.values() if one.started_at >= since or one.ended_at is None]
         return sorted(found, key=lambda one: one.started_at)
 
-    def add(self, unit: Unit, changes: Changes) -> None:
+    def add(self, unit: Unit, changes: Changes, packed: bytes | None = None) -> None:
         """Take what a unit decided.
+
+        Args:
+            packed: its body as it is stored, where it is packed already.
 
         Raises:
             InvalidChanges: it contradicts what is stored; nothing of it was taken.
@@ -125,7 +130,9 @@ class Batch:
         for playbook in changes.playbooks:
             self.playbooks[playbook.version] = playbook
         self.counters.update(changes.counters)
-        if unit.body is not None:
+        if unit.body is not None and packed is not None:
+            self.packed.append((unit.body, packed))
+        elif unit.body is not None:
             self.bodies.append(unit.body)
         self.quarantined += unit.quarantined
 

@@ -7,7 +7,7 @@ step, before it is decoded; so a log written by any earlier release reads as if 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -17,7 +17,7 @@ from receiver.core.events import BY_NAME, VERSIONS, Event
 from receiver.core.incident import Incident
 from receiver.core.playbook import Playbook
 from receiver.core.stored import playbook_from_json, playbook_to_json
-from receiver.ports import AlertRow
+from receiver.ports import AlertRow, Body
 
 Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -43,6 +43,11 @@ def pack(raw: bytes) -> bytes:
 def unpack(stored: bytes) -> bytes:
     """Return what `pack` was given."""
     return zlib.decompress(stored) if stored[:1] == bytes([_ZLIB]) else stored
+
+
+def encode_bodies(bodies: Sequence[Body]) -> bytes:
+    """Return raw bodies as they are stored, in one piece: bodies of one time are much alike."""
+    return pack(msgspec.msgpack.encode([(body.received_at, body.alerts, body.sender, body.raw) for body in bodies]))
 
 
 _encoder = msgspec.json.Encoder()

@@ -53,6 +53,7 @@ class _Job:
     weight: int
     unit: Unit | None = None
     direct: Direct | None = None
+    packed: bytes | None = None
     result: Any = None
     error: BaseException | None = None
 
@@ -107,14 +108,17 @@ class Writer:
         """How many units and other pieces of work wait for their commit."""
         return self._waiting
 
-    def submit(self, unit: Unit) -> asyncio.Future[Changes]:
+    def submit(self, unit: Unit, packed: bytes | None = None) -> asyncio.Future[Changes]:
         """Queue a unit; from the event loop's thread.
+
+        Args:
+            packed: its body as it is stored, so that a large one isn't packed while everybody waits for the commit.
 
         Raises:
             StoreUnavailable: too many wait, or the store is closed.
         """
         weight = 1 + len(unit.fingerprints) + len(unit.targets) + len(unit.incidents)
-        return self._put(weight, unit=unit)
+        return self._put(weight, unit=unit, packed=packed)
 
     def call(self, direct: Direct) -> asyncio.Future[Any]:
         """Queue a piece of SQL; from the event loop's thread.
@@ -124,13 +128,15 @@ class Writer:
         """
         return self._put(1, direct=direct)
 
-    def _put(self, weight: int, unit: Unit | None = None, direct: Direct | None = None) -> asyncio.Future[Any]:
+    def _put(
+        self, weight: int, unit: Unit | None = None, direct: Direct | None = None, packed: bytes | None = None
+    ) -> asyncio.Future[Any]:
         if self._closed:
             raise StoreUnavailable("the store is closed")
         if self._waiting >= self._limits.waiting:
             raise StoreUnavailable(f"{self._waiting} units wait to be stored; try again in a moment")
         loop = asyncio.get_running_loop()
-        job = _Job(loop, loop.create_future(), weight, unit, direct)
+        job = _Job(loop, loop.create_future(), weight, unit, direct, packed)
         self._waiting += 1
         self._queue.put(job)
         return job.future
@@ -278,7 +284,7 @@ class Writer:
             return False
         try:
             changes = unit.decide(batch.view(unit))
-            batch.add(unit, changes)
+            batch.add(unit, changes, job.packed)
         except Exception as error:  # noqa: BLE001 - a unit may fail in any way; its caller gets the very exception
             job.error = error
             return False

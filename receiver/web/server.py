@@ -70,6 +70,39 @@ def raise_file_limit(connections: int) -> int:
     return max(1, min(connections, soft - SPARE_FILES))
 
 
+class Joining:
+    """A transport that sends the head of an answer together with what follows it.
+
+    uvicorn writes the two one after the other; each write is a call of the kernel that wakes the other side, and costs
+    as much as everything else that it does for an answer.
+    """
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._head = b""
+        self.is_closing = transport.is_closing
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the transport in everything else."""
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Keep a head until more comes; an interim answer, such as 100 Continue, is awaited by the other side."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 1"):
+            self._head = data
+            return
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """Send what was kept, and close."""
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
+        self._transport.close()
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with limits that it lacks: the size of a request's head, and the time for it to arrive."""
 
@@ -84,7 +117,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for a first request."""
-        super().connection_made(transport)
+        super().connection_made(Joining(transport))  # type: ignore[arg-type] # it is one in all that is used
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
