@@ -310,6 +310,6 @@ class FileModel(Model):
     """playbooks.yaml: what to do about which alert."""
 
     engines: dict[Name, EngineModel] = Field({}, max_length=50, description="Where containers run, by name.")
-    services: dict[Name, ServiceModel] = Field({}, max_length=1000, description="What may be acted on, by name.")
+    services: dict[Name, ServiceModel] = Field({}, max_length=20_000, description="What may be acted on, by name.")
     defaults: DefaultsModel = Field(DefaultsModel(), description="What isn't said elsewhere, and the fleet's limits.")
     playbooks: list[PlaybookModel] = Field(min_length=1, max_length=200, description="What to do about which alert.")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tests.benchmarks.load import SERVICES
 
 PORTS = range(24_000, 25_000)
 WEBHOOK = "/webhooks/alertmanager"
+SERVICES_A_FILE = 3000
 SIZE_CAP = "20GB"
 """Of the database while it is measured: a minute at full speed is more than most see in a year."""
 
@@ -50,6 +51,9 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+Running = AbstractContextManager[Server]
+
+
 def _status(pid: int, name: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith(name + ":"):
@@ -57,30 +61,40 @@ def _status(pid: int, name: str) -> int:
     raise RuntimeError(f"no {name} of process {pid}")
 
 
-def policy(directory: Path, services: int = SERVICES) -> Path:
-    """Write a policy with so many services and a playbook that takes the payloads' alerts."""
-    file = directory / "playbooks.yaml"
-    entries = "".join(
-        f"  svc-{number:04d}:\n    engine: local\n    selector: {{app: svc-{number:04d}}}\n"
-        for number in range(services)
-    )
-    file.write_text(
-        f"engines:\n  local:\n    url: unix://{directory}/no-engine.sock\n"
-        f"services:\n{entries}"
+def policy(directory: Path, services: int = SERVICES, engine: str | None = None) -> str:
+    """Write a policy with so many services and a playbook that takes the payloads' alerts.
+
+    Args:
+        engine: the URL of their engine; by default one that isn't there.
+
+    Returns:
+        its files, parted by commas: one file can't hold ten thousand services.
+    """
+    first = directory / "playbooks.yaml"
+    first.write_text(
+        f"engines:\n  local:\n    url: {engine or f'unix://{directory}/no-engine.sock'}\n"
         'playbooks:\n  - name: crash-looping\n    match: alertname=~"KubePod.*"\n    severity: P2\n'
         "    steps:\n      - name: restart\n        action: restart\n        verify: {health: false, target: true}\n"
     )
-    return file
+    files = [first]
+    for start in range(0, services, SERVICES_A_FILE):
+        names = (f"svc-{number:04d}" for number in range(start, min(services, start + SERVICES_A_FILE)))
+        entries = (f"  {name}: {{engine: local, selector: {{app: {name}}}}}\n" for name in names)
+        files.append(directory / f"services-{start}.yaml")
+        files[-1].write_text("services:\n" + "".join(entries))
+    return ",".join(map(str, files))
 
 
 @contextmanager
-def remediator(directory: Path, *, services: int = SERVICES, slow_ms: float = 0.0) -> Iterator[Server]:
+def remediator(
+    directory: Path, *, services: int = SERVICES, slow_ms: float = 0.0, engine: str | None = None
+) -> Iterator[Server]:
     """Run the real service on a database in the directory; `slow_ms` is added to each commit."""
     port = _free()
     command = [
         *(sys.executable, "-m", "tests.benchmarks.slow", "serve"),
         *("--listen", f"127.0.0.1:{port}", "--database", f"sqlite:///{directory}/remediator.db"),
-        *("--playbooks", str(policy(directory, services))),
+        *("--playbooks", policy(directory, services, engine)),
         *("--size-cap", SIZE_CAP, "--log-level", "warning"),
     ]
     environment = {"SLOW_COMMIT_MS": f"{slow_ms:g}"}
@@ -90,7 +104,7 @@ def remediator(directory: Path, *, services: int = SERVICES, slow_ms: float = 0.
 
 @contextmanager
 def yardstick(kind: str, directory: Path, *, slow_ms: float = 0.0) -> Iterator[Server]:
-    """Run `bare` or `durable`."""
+    """Run `bare`, `durable` or `fold`."""
     port = _free()
     command = [sys.executable, "-m", "tests.benchmarks.yardsticks", kind, str(port), str(directory)]
     with _running(kind, command, port, "/", directory, {"SLOW_COMMIT_MS": f"{slow_ms:g}"}) as server:
