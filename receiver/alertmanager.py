@@ -28,6 +28,9 @@ FORGETFUL = 180.0
 """Seconds after its start in which an Alertmanager may not have been told of all that fires: Prometheus repeats a
 firing alert after its resend delay, 1 min by default, and then retries what failed."""
 
+SKEW = 10.0
+"""Seconds by which Alertmanager's clock and ours may differ."""
+
 
 class AlertmanagerUnavailable(Exception):
     """Alertmanager could not be asked, or answered with an error; the text is for people."""
@@ -190,14 +193,22 @@ def resync(firing: Mapping[str, AlertRow], snapshot: Snapshot, now: float) -> Re
     fired = [one.alert for one in snapshot.active if _news(one.alert, firing.get(one.alert.fingerprint))]
     missing = [row for fingerprint, row in firing.items() if fingerprint not in active]
     listed = [one for row in missing if (one := everything.get(row.alert.fingerprint)) is not None]
-    absent = [row.alert for row in missing if row.alert.fingerprint not in everything]
-    forgetful = snapshot.started_at is not None and now - snapshot.started_at < FORGETFUL
+    absent = [row for row in missing if row.alert.fingerprint not in everything]
+    unsure = {row.alert.fingerprint for row in absent if _may_be_forgotten(row, snapshot.started_at, now)}
     return Resync(
-        deliveries=(*fired, *(() if forgetful else (_ended(alert, now) for alert in absent))),
+        deliveries=(*fired, *(_ended(row.alert, now) for row in absent if row.alert.fingerprint not in unsure)),
         suppressed=tuple(one for one in listed if one.suppressed),
         elsewhere=tuple(one for one in listed if not one.suppressed),
-        unsure=tuple(alert.fingerprint for alert in absent) if forgetful else (),
+        unsure=tuple(sorted(unsure)),
     )
+
+
+def _may_be_forgotten(row: AlertRow, started_at: float | None, now: float) -> bool:
+    """Whether an Alertmanager that started only just now may not have been told of an alert yet.
+
+    What it delivered itself since its start it has known; a few seconds are left for clocks that differ.
+    """
+    return started_at is not None and now - started_at < FORGETFUL and row.seen_at < started_at + SKEW
 
 
 def _news(alert: Alert, row: AlertRow | None) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from receiver.core import events as ev
-from receiver.core.alert import Alert
+from receiver.core.alert import Alert, AlertStatus
 from receiver.core.fold import evolve
 from receiver.core.incident import Incident
 from receiver.core.machine import next_event, wake
@@ -28,6 +28,7 @@ from receiver.ports import (
     Quarantined,
     Repeat,
     Store,
+    StoreFull,
     Unit,
     View,
 )
@@ -137,7 +138,7 @@ class Engine:
         """
         total: Received | None = None
         for start in range(0, max(len(alerts), 1), UNIT_ALERTS):
-            batch = Batch(self, alerts[start : start + UNIT_ALERTS], source=source, now=self.clock.now())
+            batch = Batch(self, alerts[start : start + UNIT_ALERTS], source, self.clock.now())
             unit = Unit(
                 batch.decide,
                 fingerprints=batch.fingerprints,
@@ -145,9 +146,21 @@ class Engine:
                 body=body if start == 0 else None,
                 quarantined=quarantined if start == 0 else (),
             )
-            await self._submit(unit)
+            try:
+                await self._submit(unit)
+            except StoreFull:
+                await self._only_resolved(batch)
+                raise
             total = batch.received if total is None else total + batch.received
         return total or Received()
+
+    async def _only_resolved(self, batch: Batch) -> None:
+        """Take at least what ended from a batch that there is no room for: it is how room comes back."""
+        ended = Batch(
+            self, [one for one in batch.alerts if one.status is AlertStatus.RESOLVED], batch.source, batch.now
+        )
+        if ended.alerts:
+            await self._submit(Unit(ended.decide, fingerprints=ended.fingerprints, targets=ended.targets))
 
     # --- incidents --------------------------------------------------------------------------------------------------
 

@@ -59,11 +59,11 @@ class _Gathered:
 class Batch:
     """At most 500 alerts of one delivery. `decide` may run more than once; each run starts afresh."""
 
-    def __init__(self, engine: Engine, alerts: Sequence[Alert], *, source: str, now: float) -> None:
+    def __init__(self, engine: Engine, alerts: Sequence[Alert], source: str, now: float) -> None:
         self._engine = engine
-        self._alerts = alerts
-        self._source = source
-        self._now = now
+        self.alerts = alerts
+        self.source = source
+        self.now = now
         self._matches = [engine.router.choose(alert.labels) for alert in alerts]
         self.fingerprints = [alert.fingerprint for alert in alerts]
         self.targets = list({match.service.name for match in self._matches if isinstance(match, Match)})
@@ -79,7 +79,7 @@ class Batch:
         self._repeats: list[Repeat] = []
         self._found: list[Change] = []
         self._unmatched = 0
-        for alert, match in zip(self._alerts, self._matches, strict=True):
+        for alert, match in zip(self.alerts, self._matches, strict=True):
             self._take(alert, match)
         new, repeats, resolved, refired, stale = map(self._found.count, _COUNTED)
         self.received = Received(new, repeats, resolved, refired, stale, self._unmatched)
@@ -92,7 +92,7 @@ class Batch:
             change = Change.NEW
         self._found.append(change)
         if change is _REPEAT or change is _STALE:
-            self._repeats.append(Repeat(alert.fingerprint, self._now))
+            self._repeats.append(Repeat(alert.fingerprint, self.now))
             return
         row = self._fired(alert, match, known) if alert.status is _FIRING else self._ended(alert, known)
         self._rows[alert.fingerprint] = row
@@ -104,7 +104,7 @@ class Batch:
             self._end(alert, known.incident)
         if isinstance(match, NoMatch):
             self._unmatched += 1
-            return AlertRow(alert, None, reason=match.reason, seen_at=self._now)
+            return AlertRow(alert, None, reason=match.reason, seen_at=self.now)
         gathered = self._join(alert, match)
         playbook = match.playbook
         change = ev.AlertChange(
@@ -119,14 +119,14 @@ class Batch:
         )
         gathered.changes.append(change)
         gathered.started += 1
-        return AlertRow(alert, gathered.incident.id, playbook.name, None, self._now)
+        return AlertRow(alert, gathered.incident.id, playbook.name, None, self.now)
 
     def _ended(self, alert: Alert, known: Known | None) -> AlertRow:
         incident = known.incident if known is not None else None
         if known is not None and known.status is AlertStatus.FIRING:
             self._end(alert, incident)
         reason = None if incident else "it was resolved before it was seen firing"
-        return AlertRow(alert, incident, reason=reason, seen_at=self._now)
+        return AlertRow(alert, incident, reason=reason, seen_at=self.now)
 
     def _end(self, alert: Alert, incident_id: str | None) -> None:
         gathered = self._of(incident_id)
@@ -184,23 +184,23 @@ class Batch:
             alert=alert.name,
             labels=alert.labels,
             annotations=_short(alert),
-            starts_at=alert.starts_at / 1e9 if alert.starts_at else self._now,
-            settle_until=self._now + playbook.settle,
-            give_up_at=self._now + GIVE_UP,
+            starts_at=alert.starts_at / 1e9 if alert.starts_at else self.now,
+            settle_until=self.now + playbook.settle,
+            give_up_at=self.now + GIVE_UP,
             description=playbook.description,
         )
-        recorded = ev.Recorded(self._engine.ids.incident(), 1, self._now, event)
+        recorded = ev.Recorded(self._engine.ids.incident(), 1, self.now, event)
         return _Gathered(None, evolve(None, recorded), [recorded])
 
     def _written(self) -> Changes:
         steps = [self._step(gathered) for gathered in self._gathered.values()]
         rows = list(self._rows.values())
-        return self._engine.changes(steps, self._now, alerts=rows, repeats=self._repeats)
+        return self._engine.changes(steps, self.now, alerts=rows, repeats=self._repeats)
 
     def _step(self, gathered: _Gathered) -> Step:
-        event = ev.AlertsChanged(tuple(gathered.changes), gathered.started, gathered.ended, self._source)
-        step = self._engine.apply(gathered.incident, [event] if gathered.changes else [], self._now)
-        return self._engine.follow(step.after(gathered.before, gathered.recorded), self._now)
+        event = ev.AlertsChanged(tuple(gathered.changes), gathered.started, gathered.ended, self.source)
+        step = self._engine.apply(gathered.incident, [event] if gathered.changes else [], self.now)
+        return self._engine.follow(step.after(gathered.before, gathered.recorded), self.now)
 
 
 def _is_taken_now(alert: Alert, match: Match | NoMatch, known: Known | None) -> bool:

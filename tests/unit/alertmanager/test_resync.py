@@ -90,6 +90,14 @@ async def ask(response: httpx.Response) -> tuple[Listed, ...]:
     return await AlertmanagerApi("http://alertmanager:9093", client, Clock(), "us").active()
 
 
+@pytest.mark.parametrize(("seen", "sure"), [(-1.0, False), (5.0, False), (60.0, True)])
+def test_what_an_alertmanager_delivered_since_its_start_it_has_not_forgotten(seen: float, *, sure: bool) -> None:
+    started = NOW - FORGETFUL + 90.0
+    row = AlertRow(alert("a"), "i-1", seen_at=started + seen)
+    found = resync({"a": row}, Snapshot((), (), started), NOW)
+    assert (len(found.deliveries), found.unsure) == ((1, ()) if sure else (0, ("a",)))
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("response", "said"),

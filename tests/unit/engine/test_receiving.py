@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +12,10 @@ from receiver.core.events import Closed
 from receiver.core.incident import Incident
 from receiver.core.playbook import Policy
 from receiver.engine import Engine
-from receiver.ports import IncidentFilter
+from receiver.ports import Body, IncidentFilter, StoreFull
 from receiver.store.memory import MemoryStore
+from receiver.store.space import Room
+from receiver.store.sqlite import SqliteStore
 from tests.simulation.world import START, CountedIds, FakeClock, playbook, policy
 
 pytestmark = pytest.mark.anyio
@@ -119,3 +122,21 @@ async def test_a_repeat_of_what_an_ended_incident_left_firing_opens_none(receive
     assert len(await received.incidents()) == 1
     await received.engine.ingest([alert(at=5)])
     assert [one.open for one in await received.incidents()] == [False, True]
+
+
+async def test_a_full_store_still_takes_what_ended_for_that_is_how_room_comes_back(
+    received: Received, tmp_path: Path
+) -> None:
+    store = SqliteStore.open(tmp_path / "full.db", received.clock, room=Room(most=1 << 30))
+    engine = Engine(store, received.clock, CountedIds(), rules(), mode="act", lanes=())
+    await engine.use(rules())
+    await engine.ingest([alert(), alert(number=2)], body=Body(START, b"{}", 2))
+    await store.close()
+    store = SqliteStore.open(tmp_path / "full.db", received.clock, room=Room(most=0))
+    engine = Engine(store, received.clock, CountedIds(), rules(), mode="act", lanes=())
+    await engine.use(rules())
+    await store.counts()
+    with pytest.raises(StoreFull):
+        await engine.ingest([alert(RESOLVED), alert(number=3)], body=Body(START, b"{}", 2))
+    assert list(await store.firing()) == [alert(number=2).fingerprint]
+    await store.close()
