@@ -6,7 +6,7 @@ back to when a tag has moved.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,7 +19,10 @@ KEPT = 3
 """Versions kept for each service."""
 
 LONGEST_INTERVAL = 30.0
-"""Seconds between looks; shorter where `good_after` is short."""
+"""Seconds between looks; shorter where `good_after` is short, longer where there are many services."""
+
+LOOKS_PER_SECOND = 20.0
+"""Over all services: a look asks the engine and the store, and thousands of them must not keep a core busy."""
 
 MISSED = 4.0
 """Intervals without a look after which health in between counts as unknown."""
@@ -74,6 +77,12 @@ def ripe(record: Record, good_after: float, now: float) -> bool:
     return not record.versions or record.versions[0].image_id != record.image_id
 
 
+def interval(services: Collection[Service]) -> float:
+    """Return the seconds between two rounds of looks at these services."""
+    shortest = min((one.good_after for one in services), default=LONGEST_INTERVAL)
+    return max(0.5, min(max(LONGEST_INTERVAL, len(services) / LOOKS_PER_SECOND), shortest / 4))
+
+
 class KnownGoodWatch:
     """Looks at every service at an interval and keeps its record in the store.
 
@@ -101,14 +110,16 @@ class KnownGoodWatch:
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
-            for service in self._services().values():
+            services = self._services().values()
+            every = interval(services)
+            for service in services:
                 try:
-                    await self.look(service)
+                    await self.look(service, every)
                 except RemediationError as error:
                     self._tell(service.name, f"its versions can't be watched: {error}")
                 else:
                     self._last.pop(service.name, None)
-            await self._clock.sleep(self._interval())
+            await self._clock.sleep(every)
 
     def _tell(self, service: str, text: str) -> None:
         """Tell what is wrong once, not with every look."""
@@ -116,18 +127,18 @@ class KnownGoodWatch:
             self._last[service] = text
             self._told(service, text)
 
-    def _interval(self) -> float:
-        shortest = min((one.good_after for one in self._services().values()), default=LONGEST_INTERVAL)
-        return max(0.5, min(LONGEST_INTERVAL, shortest / 4))
+    async def look(self, service: Service, every: float) -> Record:
+        """Look at one service; a version that became known good is kept, the oldest beyond three is let go.
 
-    async def look(self, service: Service) -> Record:
-        """Look at one service; a version that became known good is kept, the oldest beyond three is let go."""
+        Args:
+            every: seconds between two looks.
+        """
         key, now = known_good_key(service.name), self._clock.now()
         record = _record(await self._store.get(key))
         runtime, target = self._runtime(service), target_of(service)
         instances = await runtime.instances(target)
         busy = await self._store.incidents(IncidentFilter(open_only=True, target=service.name, limit=1))
-        after = looked(record, instances, now, quiet=not busy.items, gap=MISSED * self._interval())
+        after = looked(record, instances, now, quiet=not busy.items, gap=MISSED * every)
         if ripe(after, service.good_after, now):
             version = await runtime.keep_version(target, instances[0], now)
             rest = tuple(one for one in after.versions if one.image_id != version.image_id)

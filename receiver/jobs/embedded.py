@@ -67,7 +67,8 @@ class EmbeddedJobs:
         self._targets: set[str] = set()
         self._rests: dict[str, _Rest] = {}
         self._nudged = asyncio.Event()
-        self._next_look = math.inf
+        self._next_look = -math.inf
+        self._earliest = math.inf
         self._draining = False
 
     def nudge(self, at: float = 0.0) -> None:
@@ -76,6 +77,7 @@ class EmbeddedJobs:
         Only what is due before the next look ends the wait for it: a storm of alerts on incidents that wait for
         something else costs no look.
         """
+        self._earliest = min(self._earliest, at)
         if at < self._next_look:
             self._nudged.set()
 
@@ -92,9 +94,11 @@ class EmbeddedJobs:
         try:
             while True:
                 self._nudged.clear()
-                self._next_look = math.inf
+                # What comes during the look is judged after it, or a storm would have one look follow the other.
+                self._next_look, self._earliest = -math.inf, math.inf
                 wait = await self._scan(work)
                 self._next_look = self._clock.now() + wait
+                self.nudge(self._earliest)
                 await self._idle(wait)
         finally:
             tasks = list(self._running.values())

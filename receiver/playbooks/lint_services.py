@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from itertools import chain
 from urllib.parse import urlsplit
 
 from receiver.playbooks.problems import Problem
@@ -84,16 +86,19 @@ def _names(subject: Subject) -> Iterator[Problem]:
 
 def _selectors(subject: Subject) -> Iterator[Problem]:
     """No container may belong to two services: each would hold a lock of its own on it."""
-    known: list[tuple[str, str | None, frozenset[tuple[str, str]]]] = []
+    # By engine and pair: selectors that have none in common are never compared, as there may be thousands.
+    known: defaultdict[tuple[str | None, tuple[str, str]], list[tuple[str, frozenset[tuple[str, str]]]]]
+    known = defaultdict(list)
     for name, service in subject.file.services.items():
         if service.runtime != "containers" or not service.selector:
             continue
         pairs = frozenset(service.selector.items())
-        for other, engine, others in known:
-            if engine == service.engine and (pairs <= others or others <= pairs):
+        for other, others in chain.from_iterable(known[service.engine, pair] for pair in sorted(pairs)):
+            if pairs <= others or others <= pairs:
                 text = f"services.{name}: its selector takes the same containers as that of `{other}`"
                 yield subject.error(
                     ("services", name, "selector"), f"{text}; a container belongs to one service", key=True
                 )
                 break
-        known.append((name, service.engine, pairs))
+        for pair in pairs:
+            known[service.engine, pair].append((name, pairs))

@@ -129,7 +129,8 @@ class Batch:
         self.outbox += changes.outbox
         for playbook in changes.playbooks:
             self.playbooks[playbook.version] = playbook
-        self.counters.update(changes.counters)
+        if changes.counters:
+            self.counters.update(changes.counters)
         if unit.body is not None and packed is not None:
             self.packed.append((unit.body, packed))
         elif unit.body is not None:

@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,9 +14,9 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.parts.ports import free_port
 from tests.benchmarks.load import SERVICES
 
-PORTS = range(24_000, 25_000)
 WEBHOOK = "/webhooks/alertmanager"
 SERVICES_A_FILE = 3000
 SIZE_CAP = "20GB"
@@ -61,20 +60,24 @@ def _status(pid: int, name: str) -> int:
     raise RuntimeError(f"no {name} of process {pid}")
 
 
-def policy(directory: Path, services: int = SERVICES, engine: str | None = None) -> str:
+def policy(directory: Path, services: int = SERVICES, engine: str | None = None, *, watch: bool = False) -> str:
     """Write a policy with so many services and a playbook that takes the payloads' alerts.
 
     Args:
         engine: the URL of their engine; by default one that isn't there.
+        watch: the playbook has no steps: its incidents wait until their alerts resolve.
 
     Returns:
         its files, parted by commas: one file can't hold ten thousand services.
     """
     first = directory / "playbooks.yaml"
+    steps = (
+        "    steps:\n      - name: restart\n        action: restart\n        verify: {health: false, target: true}\n"
+    )
     first.write_text(
         f"engines:\n  local:\n    url: {engine or f'unix://{directory}/no-engine.sock'}\n"
         'playbooks:\n  - name: crash-looping\n    match: alertname=~"KubePod.*"\n    severity: P2\n'
-        "    steps:\n      - name: restart\n        action: restart\n        verify: {health: false, target: true}\n"
+        + ("" if watch else steps)
     )
     files = [first]
     for start in range(0, services, SERVICES_A_FILE):
@@ -87,14 +90,19 @@ def policy(directory: Path, services: int = SERVICES, engine: str | None = None)
 
 @contextmanager
 def remediator(
-    directory: Path, *, services: int = SERVICES, slow_ms: float = 0.0, engine: str | None = None
+    directory: Path,
+    *,
+    services: int = SERVICES,
+    slow_ms: float = 0.0,
+    engine: str | None = None,
+    watch: bool = False,
 ) -> Iterator[Server]:
-    """Run the real service on a database in the directory; `slow_ms` is added to each commit."""
-    port = _free()
+    """Run the real service on a database in the directory; `slow_ms` is added to each commit. Else see `policy`."""
+    port = free_port()
     command = [
         *(sys.executable, "-m", "tests.benchmarks.slow", "serve"),
         *("--listen", f"127.0.0.1:{port}", "--database", f"sqlite:///{directory}/remediator.db"),
-        *("--playbooks", policy(directory, services, engine)),
+        *("--playbooks", policy(directory, services, engine, watch=watch)),
         *("--size-cap", SIZE_CAP, "--log-level", "warning"),
     ]
     environment = {"SLOW_COMMIT_MS": f"{slow_ms:g}"}
@@ -105,7 +113,7 @@ def remediator(
 @contextmanager
 def yardstick(kind: str, directory: Path, *, slow_ms: float = 0.0) -> Iterator[Server]:
     """Run `bare`, `durable` or `fold`."""
-    port = _free()
+    port = free_port()
     command = [sys.executable, "-m", "tests.benchmarks.yardsticks", kind, str(port), str(directory)]
     with _running(kind, command, port, "/", directory, {"SLOW_COMMIT_MS": f"{slow_ms:g}"}) as server:
         yield server
@@ -114,7 +122,7 @@ def yardstick(kind: str, directory: Path, *, slow_ms: float = 0.0) -> Iterator[S
 @contextmanager
 def hook_runner(directory: Path) -> Iterator[Server]:
     """Run Debian's `webhook`, which answers when its command, /bin/true, has ended."""
-    port = _free()
+    port = free_port()
     file = directory / "hooks.json"
     file.write_text(
         json.dumps([{"id": "hook", "execute-command": "/bin/true", "include-command-output-in-response": True}])
@@ -159,12 +167,3 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         finally:
             connection.close()
     raise RuntimeError(f"it did not start:\n{log.read_text()[-2000:]}")
-
-
-def _free() -> int:
-    """Return a port of ours that nobody listens on."""
-    for port in PORTS:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
-    raise RuntimeError(f"no free port in {PORTS}")

@@ -18,21 +18,21 @@ def idle(work: Path, *, incidents: int, seconds: float) -> Section:
     """Open so many incidents, let them wait, and watch; then the same after a new start."""
     directory = work / "idle"
     directory.mkdir()
-    with servers.remediator(directory, services=incidents) as server:
+    with servers.remediator(directory, services=incidents, watch=True) as server:
         for seed in range(1, 20):
             _open(server, seed, incidents)
             if kept(server).incidents >= incidents:
                 break
         settled = until(lambda: _cores(server, 5.0) < CALM, 300, "the work that the webhooks left", every=0.0)
         warm = _watched(server, seconds)
-    with servers.remediator(directory, services=incidents) as server:
+    with servers.remediator(directory, services=incidents, watch=True) as server:
         until(lambda: _cores(server, 5.0) < CALM, 300, "the start", every=0.0)
         fresh = _watched(server, seconds)
         opened = kept(server).incidents
     return Section(
         "Idle",
-        f"{opened:,} open incidents, one a service, all diagnosed and observing; {number(settled)} s after the webhooks"
-        f" that opened them, and after a new start, each watched for {seconds:g} s.",
+        f"{opened:,} open incidents, one a service, all diagnosed, watching their alerts; {number(settled)} s after the"
+        f" webhooks that opened them, and after a new start, each watched for {seconds:g} s.",
         ["", "resident MB", "% of a core"],
         [
             ["after the webhooks", *map(number, warm)],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from receiver.core.playbook import Service
-from receiver.known_good import KnownGoodWatch, Record, looked, ripe
+from receiver.known_good import KnownGoodWatch, Record, interval, looked, ripe
 from receiver.store.memory import MemoryStore
 from remediations.protocol import Health, Instance, KnownGood
 from remediations.runtimes.memory import MemoryRuntime
@@ -94,3 +94,14 @@ async def test_what_is_wrong_is_told_once_and_again_after_it_was_right() -> None
     with pytest.raises(Enough):
         await watch.run()
     assert len(told) == 2
+
+
+def test_many_services_are_looked_at_less_often_and_soon_good_ones_more_often() -> None:
+    def services(number: int, good_after: float = 1800.0) -> list[Service]:
+        return [Service(str(one), "local", "containers", {}, good_after=good_after) for one in range(number)]
+
+    assert interval(services(0)) == 7.5
+    assert interval(services(500)) == 30.0
+    assert interval(services(4000)) == 200.0
+    assert interval(services(20_000)) == 450.0
+    assert interval(services(3, good_after=20.0)) == 5.0

@@ -121,40 +121,67 @@ async def test_a_nudge_ends_the_waiting(store: MemoryStore, clock: Clock) -> Non
         await until(lambda: handed == [incident])
 
 
+class Looking:
+    """A store that counts the looks at it, and says meanwhile that something is due."""
+
+    def __init__(self, store: MemoryStore, during: Callable[[], None] = lambda: None) -> None:
+        self.looks = 0
+        self._store = store
+        self.during = during
+
+    async def due(self, now: float, limit: int) -> Sequence[tuple[str, str]]:
+        self.looks += 1
+        self.during()
+        return await self._store.due(now, limit)
+
+    async def next_wake(self, after: float | None = None) -> float | None:
+        return await self._store.next_wake(after)
+
+
+class Patient(Clock):
+    """Only a nudge ends a long wait."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0 if seconds < 1 else 3600)
+
+
+async def turns(_: object = None) -> None:
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
 async def test_only_what_is_due_before_the_next_look_costs_one(store: MemoryStore) -> None:
-    looks = 0
-
-    class Counting:
-        async def due(self, now: float, limit: int) -> Sequence[tuple[str, str]]:
-            nonlocal looks
-            looks += 1
-            return await store.due(now, limit)
-
-        async def next_wake(self, after: float | None = None) -> float | None:
-            return await store.next_wake(after)
-
-    class Standing(Clock):
-        async def sleep(self, seconds: float) -> None:
-            await asyncio.sleep(0 if seconds < 1 else 3600)
-
-    async def turns() -> None:
-        for _ in range(50):
-            await asyncio.sleep(0)
-
     await opened(store, "api", START + 10)
-    jobs = EmbeddedJobs(cast("Store", Counting()), Standing())
-    async with running(jobs, lambda _: turns()):
-        await until(lambda: looks == 1)
+    looking = Looking(store)
+    jobs = EmbeddedJobs(cast("Store", looking), Patient())
+    async with running(jobs, turns):
+        await until(lambda: looking.looks == 1)
         await turns()
         jobs.nudge(START + 10)
         jobs.nudge(START + 86_400)
         await turns()
-        assert looks == 1
+        assert looking.looks == 1
         jobs.nudge(START + 9)
-        await until(lambda: looks == 2)
+        await until(lambda: looking.looks == 2)
         await turns()
         jobs.nudge()
-        await until(lambda: looks == 3)
+        await until(lambda: looking.looks == 3)
+
+
+async def test_what_comes_during_a_look_costs_one_only_when_it_is_due_before_the_next(store: MemoryStore) -> None:
+    await opened(store, "api", START + 10)
+    looking = Looking(store)
+    jobs = EmbeddedJobs(cast("Store", looking), Patient())
+    looking.during = lambda: jobs.nudge(START + 11)
+    async with running(jobs, turns):
+        await until(lambda: looking.looks == 1)
+        await turns()
+        assert looking.looks == 1
+        looking.during = lambda: jobs.nudge(START + 9) if looking.looks == 2 else None
+        jobs.nudge()
+        await until(lambda: looking.looks == 3)
+        await turns()
+        assert looking.looks == 3
 
 
 async def test_an_incident_is_worked_on_once_at_a_time(store: MemoryStore, clock: Clock) -> None:
