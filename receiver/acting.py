@@ -155,15 +155,8 @@ class Actor:
         def decide(
             current: Incident, _playbook: Playbook, now: float, actions: Sequence[ActionRecord]
         ) -> Sequence[ev.Event]:
-            held = current.approval
-            same = held is None if approval is None else held is not None and held.state == "approved"
-            fits = current.phase is incident.phase and current.action is None and current.done == incident.done
-            stored[:] = [
-                same
-                and fits
-                and current.version == playbook.version
-                and self.judge.may_begin(current, playbook, step, started, approval, actions, now)
-            ]
+            may = self.judge.may_begin(current, playbook, step, started, approval, actions, now)
+            stored[:] = [may and current.stands_as(incident)]
             return [started] if stored[0] else []
 
         since = self.judge.since(playbook, self._clock.now())
@@ -311,7 +304,8 @@ class Actor:
         return refused.retry_at is None
 
     async def _record(self, incident: Incident, *events: ev.Event) -> bool:
-        await self._engine.record(incident.id, lambda *_: events)
+        """Store what was decided, unless people or something else came first: then it is decided again."""
+        await self._engine.record(incident.id, lambda now, *_: events if now.stands_as(incident) else [])
         return True
 
 

@@ -158,7 +158,7 @@ class Executor:
         diagnosed = await self._looker.diagnose(incident, playbook, service)
 
         def decide(current: Incident, _playbook: Playbook, _now: float) -> Sequence[ev.Event]:
-            return [] if current.diagnosed else [diagnosed]
+            return [diagnosed] if current.open and current.diagnosed_at == incident.diagnosed_at else []
 
         await self._engine.record(incident.id, decide)
 

@@ -191,6 +191,12 @@ class Performer:
     def _soon(self) -> float:
         return self._clock.now() + ASK_AGAIN
 
-    async def _record(self, incident: Incident, event: ev.Event) -> bool:
-        await self._engine.record(incident.id, lambda *_: [event])
+    async def _record(self, incident: Incident, event: ev.StepInDoubt | ev.StepWithdrawn | ev.StepFinished) -> bool:
+        """Store it, unless a person ended the action meanwhile by closing its incident."""
+
+        def decide(current: Incident, _playbook: Playbook, _now: float) -> list[ev.Event]:
+            mine = current.action is not None and current.action.action_id == event.action_id
+            return [event] if mine else []
+
+        await self._engine.record(incident.id, decide)
         return True

@@ -100,7 +100,7 @@ def _lead_changed(incident: Incident, event: ev.LeadChanged, at: float) -> Incid
 
 
 def _diagnosed(incident: Incident, event: ev.Diagnosed, at: float) -> Incident:
-    return replace(incident, diagnosed=True, confirmed=event.confirmed, before=event.readings)
+    return incident.but(diagnosed=True, diagnosed_at=at, confirmed=event.confirmed, before=event.readings)
 
 
 def _refused(incident: Incident, event: ev.StepRefused, at: float) -> Incident:

@@ -169,6 +169,7 @@ class Incident:
         wanted: (playbook, version, rank) of a higher one that takes over at the next step boundary.
         mode: `observe` or `act`, as when it was opened; today's stricter one wins.
         firing, alerts: alerts that fire now, and all that ever belonged.
+        diagnosed_at: UNIX seconds; before the first action a diagnosis must not be old.
         starts_at: UNIX seconds at which the oldest firing alert began.
         settle_until: before that nothing is changed.
         hold_until: until then healthy must hold.
@@ -204,6 +205,7 @@ class Incident:
     alerts: int = 0
     settle_until: float = 0.0
     diagnosed: bool = False
+    diagnosed_at: float = 0.0
     confirmed: bool | None = None
     deadline: float | None = None
     retry_at: float | None = None
@@ -260,6 +262,15 @@ class Incident:
         """Whether the service may still start something for it."""
         return self.open and self.escalation is None and self.owner is None
 
+    def stands_as(self, other: Incident) -> bool:
+        """Whether what a decision about its next step rests on is the same in both; alerts may have come meanwhile."""
+        return (
+            (self.phase, self.automatic, self.version, self.done)
+            == (other.phase, other.automatic, other.version, other.done)
+            and _begun(self) == _begun(other)
+            and _asked(self) == _asked(other)
+        )
+
     @property
     def idle_phase(self) -> Phase:
         """Where it goes when nothing is under way."""
@@ -268,6 +279,14 @@ class Incident:
     def settled(self) -> Incident:
         """Return it with what was refused forgotten: the step went on, or was passed over."""
         return self.but(refused=None, refusal="", retry_at=None, give_up_at=None)
+
+
+def _begun(incident: Incident) -> str | None:
+    return incident.action.action_id if incident.action is not None else None
+
+
+def _asked(incident: Incident) -> tuple[str, str] | None:
+    return (incident.approval.id, incident.approval.state) if incident.approval is not None else None
 
 
 class FoldError(ValueError):

@@ -20,8 +20,8 @@ GONE_TIMEOUT = 300.0
 CLEANUP_TRIES = 3
 """Times that taking back is tried before people are asked."""
 
-DOUBT_INTERVAL = 15.0
-"""Seconds between questions to a target about an intent in doubt."""
+FRESH = 120.0
+"""Seconds that a diagnosis counts before the first action; an older one is made again."""
 
 
 def next_event(incident: Incident, playbook: Playbook, now: float) -> ev.Event | None:
@@ -202,7 +202,12 @@ def _due_in_triage(incident: Incident, playbook: Playbook, now: float) -> Comman
     if (failed := to_take_back(incident)) is not None:
         return TakeBack(failed, "undo")
     step = next_step(incident, playbook)
-    return RunStep(step) if step is not None else None
+    if step is None:
+        return None
+    if not incident.last_action_end and now - incident.diagnosed_at > FRESH:
+        # It waited for its turn, or the service was down: whether it still fires is asked right before it acts.
+        return Diagnose()
+    return RunStep(step)
 
 
 def _waits(incident: Incident, now: float) -> bool:

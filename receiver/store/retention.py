@@ -125,6 +125,13 @@ def _forget_alerts(connection: sqlite3.Connection, cache: Cache, found: list[tup
     for n, key in found:
         connection.execute("DELETE FROM alerts WHERE n = ?", (n,))
         cache.deleted_alert(fingerprint_text(key))
+    # Rows of one time share a block: their texts, which are most of what they take, go with the last of them.
+    for block in sorted({n // TEXTS_PER_BLOCK for n, _ in found}):
+        first = block * TEXTS_PER_BLOCK
+        connection.execute(
+            "DELETE FROM texts WHERE n = ? AND NOT EXISTS (SELECT 1 FROM alerts WHERE n BETWEEN ? AND ?)",
+            (block, first, first + TEXTS_PER_BLOCK - 1),
+        )
     return len(found)
 
 

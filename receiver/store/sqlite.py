@@ -52,6 +52,9 @@ _LARGE = 256 * 1024
 _MEASURE_EVERY = 16
 """Commits between two looks at the room that is left; that many add some megabytes at most."""
 
+_ROOM_PIECES = 10
+"""Small deletions at once when the size is near its cap: some 10 ms, and as much as the commits in between bring."""
+
 
 def _examined(path: Path) -> dict[int, int]:
     """Bring the schema up to date and count the alerts by status; what is damaged is mostly found here."""
@@ -281,6 +284,12 @@ class SqliteStore(SqliteReader):
         self._statuses[1] = self._statuses.get(1, 0) + batch.firing
         self._statuses[0] = self._statuses.get(0, 0) + batch.resolved
 
+    def _make_room(self, connection: sqlite3.Connection, cache: Cache) -> None:
+        with transaction(connection):
+            for _ in range(_ROOM_PIECES):
+                if not retention.make_room(connection, cache) or not self._gauge.measure(connection).tight:
+                    break
+
     def deleted(self, alerts: int) -> None:
         """Count those that were deleted; none of them fired."""
         self._statuses[0] = self._statuses.get(0, 0) - alerts
@@ -292,8 +301,7 @@ class SqliteStore(SqliteReader):
         look = self._refused or self._commits % _MEASURE_EVERY == 1
         self._refused = False
         if look and self._gauge.measure(connection).tight:
-            with transaction(connection):
-                retention.make_room(connection, cache)
+            self._make_room(connection, cache)
         if self._checkpointer is None:
             return
         self._checkpointer.wrote()

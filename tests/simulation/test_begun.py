@@ -100,6 +100,8 @@ async def test_people_are_called_about_a_call_that_never_ends_and_their_close_fr
     assert replay(await world.store.events(closed.id)) == closed
     assert [one.ended_at for one in await world.store.actions(0.0)] != [None]
     restarts.go.set()
+    await asyncio.sleep(0)
+    assert replay(await world.store.events(closed.id)) == closed, "its end changes nothing any more"
     later = replace(world.alert(), starts_at=int(world.clock.now() * 1e9))
     await world.fire(later)
     await world.run(20.0)
@@ -297,6 +299,58 @@ async def test_a_reload_between_decision_and_intent_counts(make: Make, change: d
     await world.fire()
     await world.run(30.0)
     assert await started(world) == 0, await world.story()
+
+
+def during_the_plan(world: World, happens: Callable[[str], Awaitable[Any]]) -> None:
+    """Let something happen to the incident while its step is being planned."""
+    real = world.runtime.instances
+    once: list[None] = []
+
+    async def instances(*args: Any) -> Any:
+        found = await real(*args)
+        incident = await world.incident()
+        if incident.diagnosed and not once:
+            once.append(None)
+            await happens(incident.id)
+        return found
+
+    world.runtime.instances = instances  # type: ignore[assignment,method-assign]
+
+
+@pytest.mark.parametrize(
+    "asked", [ApprovalPolicy(), ApprovalPolicy(approvals=1)], ids=["would begin", "would ask for approval"]
+)
+async def test_who_takes_over_while_a_step_is_planned_has_it(make: Make, asked: ApprovalPolicy) -> None:
+    world = await make(policy(playbook(step("restart", approval=asked))))
+    during_the_plan(world, lambda name: world.operations.take_over(name, person="ann", via="cli"))
+    await world.fire()
+    await world.run(60.0)
+    incident = await world.incident()
+    assert (incident.phase, incident.owner, incident.approval) == (Phase.ESCALATED, "ann", None), await world.story()
+    assert await started(world) == 0
+
+
+async def test_who_closes_while_a_step_is_planned_ends_it(make: Make) -> None:
+    world = await make(policy(playbook(step("restart", approval=ApprovalPolicy(approvals=1)))))
+    during_the_plan(
+        world, lambda name: world.operations.close_incident(name, person="ann", via="cli", reason="false alarm")
+    )
+    await world.fire()
+    await world.run(60.0)
+    assert (await world.kinds())[-1] == "Closed"
+
+
+async def test_before_the_first_action_an_old_confirmation_is_asked_for_again(make: Make) -> None:
+    world = await make(policy(playbook(step("restart"))))
+    await world.operations.kill(on=True, person="ann")
+    await world.fire()
+    await world.run(300.0)
+    world.metrics.confirms = False
+    await world.run(200.0)
+    await world.operations.kill(on=False, person="ann")
+    await world.run(30.0)
+    assert await started(world) == 0
+    assert (await world.incident()).phase is Phase.AWAITING_APPROVAL, await world.story()
 
 
 async def test_an_approval_by_fewer_than_todays_policy_asks_for_is_asked_again(make: Make) -> None:

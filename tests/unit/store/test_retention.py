@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -125,6 +126,16 @@ async def test_near_the_size_cap_the_oldest_bodies_go_before_anything_is_refused
     assert 10 < len(kept) < 90
     assert kept[-1].received_at == NOW + 99
     assert (await store.firing())["a"].repeats == 99
+    await store.close()
+
+
+async def test_near_the_size_cap_old_alerts_go_as_fast_as_a_storm_brings_new_ones(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "tight.db", Clock(), room=Room(most=2 << 20, full_share=0.5))
+    for number in range(220):
+        some = [f"{number * 100 + one:016x}" for one in range(100)]
+        storm = [alert(name, None, "resolved", noise=hashlib.sha512(name.encode()).hexdigest()) for name in some]
+        await store.submit(webhook(storm, NOW, Body(NOW, b"{}", 1)))
+    assert 5_000 < (await store.counts())["alerts"]["resolved"] < 10_000
     await store.close()
 
 
