@@ -29,15 +29,13 @@ SPARE_FILES = 256
 def listen_address(settings: Settings) -> tuple[Address, str | None]:
     """Return where to listen, and what to tell about it: without a webhook credential only on loopback."""
     wanted = settings.listen
-    if wanted.loopback:
+    if not settings.webhook_is_open:
         return wanted, None
-    if settings.webhook_is_open:
-        safe = Address("::1" if ":" in wanted.host else "127.0.0.1", wanted.port)
-        return safe, (
-            f"no webhook credential is configured, so the service listens on {safe} instead of {wanted}; "
-            "set REMEDIATOR_WEBHOOK_TOKENS (or _FILE), or REMEDIATOR_WEBHOOK_USER and REMEDIATOR_WEBHOOK_PASSWORD"
-        )
-    return wanted, None
+    how = "set REMEDIATOR_WEBHOOK_TOKENS (or _FILE), or REMEDIATOR_WEBHOOK_USER and REMEDIATOR_WEBHOOK_PASSWORD"
+    if wanted.loopback:
+        return wanted, f"no webhook credential is configured: whoever is on this machine may post webhooks; {how}"
+    safe = Address("::1" if ":" in wanted.host else "127.0.0.1", wanted.port)
+    return safe, f"no webhook credential is configured, so the service listens on {safe} instead of {wanted}; {how}"
 
 
 def bind(address: Address) -> socket.socket:

@@ -228,7 +228,13 @@ def test_without_a_webhook_credential_it_listens_on_loopback_only_and_says_so() 
 def test_with_one_it_listens_where_it_is_told() -> None:
     environment = {"REMEDIATOR_WEBHOOK_TOKENS": "a-token-of-24-characters"}
     assert listen_address(load({"listen": "0.0.0.0:9797"}, environment)) == (load({"listen": ":9797"}, {}).listen, None)
-    assert listen_address(load({}, {}))[1] is None
+    address, told = listen_address(load({}, {}))
+    assert (str(address), told is not None and "whoever is on this machine may post" in told) == (
+        "127.0.0.1:9797",
+        True,
+    )
+    environment = {"REMEDIATOR_WEBHOOK_TOKENS": "a-token-0123456789"}
+    assert listen_address(load({}, environment)) == (address, None)
 
 
 def test_a_port_that_is_taken_is_told_in_words() -> None:
