@@ -15,6 +15,8 @@ import pytest
 from receiver.core.playbook import Engine, Policy, Service
 from receiver.runtimes import Runtimes
 from remediations.protocol import EngineUnavailable
+from remediations.runtimes.containers import ContainersRuntime
+from remediations.runtimes.process import ProcessRuntime
 from tests.simulation.world import FakeClock
 
 SERVICE = Service("api", "local", "containers", {"a": "b"})
@@ -79,6 +81,13 @@ def test_tls_files_are_read_each_of_them(field: str, tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable) as caught:
         asyncio.run(ask())
     assert "missing" in str(caught.value) or "TLS" in str(caught.value)
+
+
+def test_the_runtime_of_a_service_decides_how_its_instances_are_found(tmp_path: Path) -> None:
+    found = runtimes(Engine("local", "unix:///nowhere"), tmp_path)
+    assert isinstance(found.of(SERVICE), ContainersRuntime)
+    assert isinstance(found.of(Service("job", "", "process", {}, command=("run",))), ProcessRuntime)
+    asyncio.run(found.close())
 
 
 def test_a_client_certificate_is_used_without_a_ca_of_the_engine_s_own_too(tmp_path: Path) -> None:

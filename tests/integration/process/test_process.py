@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from remediations.protocol import ActionRefused, EngineUnavailable, Progress, Target, TargetNotFound
+from remediations.protocol import ActionRefused, EngineUnavailable, Health, Progress, Target, TargetNotFound
 from remediations.runtimes import process as process_module
 from remediations.runtimes.process import ProcessRuntime
 from remediations.runtimes.process_box import Box, alive
@@ -202,6 +202,27 @@ async def test_copies_get_ports_of_their_own(runtime_lab: RuntimeLab) -> None:
         for name in ("api-3", "api-4"):
             await lab.runtime.add_instance(lab.target, like, name, ACTION)
         assert sorted(await serving(lab)) == ["api-1", "api-2", "api-3", "api-4"]
+
+
+async def test_where_a_process_runs_and_how_its_health_is_asked_are_options(
+    runtime: ProcessRuntime, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    code = "import os, pathlib, time; pathlib.Path('here').write_text(os.getcwd()); time.sleep(60)"
+    where = {"cwd": str(tmp_path / "elsewhere"), "base_port": 23990}
+    nobody = {"health_url": "http://127.0.0.1:{port}/nobody"}
+    for grace, health in ((60, Health.STARTING), (0, Health.UNHEALTHY)):
+        asked = target(code, **where, **nobody, start_grace=grace)
+        await runtime.discard(asked)
+        await runtime.deploy(asked)
+        await until((tmp_path / "elsewhere" / "here").exists)
+        (one,) = await runtime.instances(asked)
+        assert one.health is health
+    assert (tmp_path / "elsewhere" / "here").read_text() == str(tmp_path / "elsewhere")
+    plain = target(code, **where)
+    await runtime.discard(plain)
+    await runtime.deploy(plain)
+    assert (await runtime.instances(plain))[0].health is Health.NONE
 
 
 async def test_a_name_that_would_leave_the_directory_is_refused(runtime: ProcessRuntime) -> None:

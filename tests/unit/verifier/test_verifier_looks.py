@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -104,6 +106,20 @@ async def test_one_unknown_is_unknown() -> None:
 
 async def test_nothing_asked_for_shows_nothing() -> None:
     assert (await look(Metrics())).verdict is None
+
+
+async def test_the_word_and_the_time_of_a_health_endpoint_are_the_service_s() -> None:
+    async def slow(request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.2)
+        return httpx.Response(200, json={"status": "fine"})
+
+    verdicts = {}
+    for word, timeout in (("healthy", 5.0), ("FINE", 5.0), ("fine", 0.05)):
+        one = replace(service("http://api/ok"), health_word=word, health_timeout=timeout)
+        async with httpx.AsyncClient(transport=httpx.MockTransport(slow)) as http:
+            seen = await Verifier(None, http, Clock()).look(Verification(), one, PLAYBOOK, {}, since=NOW)
+        verdicts[word, timeout] = seen.verdict
+    assert verdicts == {("healthy", 5.0): False, ("FINE", 5.0): True, ("fine", 0.05): False}
 
 
 async def test_every_health_endpoint_must_answer() -> None:
