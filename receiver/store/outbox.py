@@ -93,7 +93,7 @@ def dead_letters(connection: sqlite3.Connection, limit: int, after: str | None) 
     before = int(after) if after is not None and after.isascii() and after.isdigit() and len(after) < 19 else None
     found = connection.execute(
         "SELECT n, lane, kind, key, incident, payload, at, attempts, error FROM outbox"
-        " WHERE state = 2 AND (?1 IS NULL OR n < ?1) ORDER BY n DESC LIMIT ?2",
+        " WHERE state = 2 AND n < ifnull(?, n + 1) ORDER BY n DESC LIMIT ?",
         (before, limit + 1),
     ).fetchall()
     items = [
