@@ -54,8 +54,9 @@ check: install ## lint, format, types, import contracts, generated files current
 	$(BIN)/python -m receiver.playbooks.schema_file --check
 	$(BIN)/remediator check playbooks.yaml
 
-docs: install ## write the generated files again: the JSON Schema and the playbook reference
+docs: install ## write the generated files again: JSON Schemas, playbook reference, the README's incident
 	$(BIN)/python -m receiver.playbooks.schema_file --write
+	$(BIN)/python -m tests.simulation.picture
 
 simulate: install ## say what would be done about PAYLOAD=file.json; changes nothing
 	@$(BIN)/remediator simulate $(PAYLOAD)

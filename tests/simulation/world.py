@@ -161,11 +161,13 @@ class World:
         await self.http.aclose()
         await self.store.close()
 
-    def alert(self, name: str = "ServiceDown", *, status: str = "firing", service: str = "api") -> Alert:
-        """Return an alert that began at the start of the world."""
+    def alert(
+        self, name: str = "ServiceDown", *, status: str = "firing", service: str = "api", began: float = START
+    ) -> Alert:
+        """Return an alert that began at the start of the world, or at another moment (UNIX seconds)."""
         labels = {"alertname": name, "service": service}
         fingerprint = f"{abs(hash((name, service))) % 16**16:016x}"
-        return Alert(fingerprint, AlertStatus(status), labels, {}, int(START * 1e9))
+        return Alert(fingerprint, AlertStatus(status), labels, {}, int(began * 1e9))
 
     async def fire(self, *alerts: Alert) -> None:
         """Deliver alerts."""
