@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -31,19 +32,22 @@ def open_writer(path: Path, *, cache_kib: int = 16_384) -> sqlite3.Connection:
     Raises:
         StoreUnusable: it can't be opened, is damaged, is no database of ours, or is of a newer release.
     """
-    try:
-        connection = _connect(path, "rwc")
-        # Only before the first table: freed pages can be given back to the file system a few at a time.
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA cache_size = -{cache_kib}")
-        connection.execute("PRAGMA temp_store = MEMORY")
-        # Checkpoints run beside the commits, not within them: receiver.store.checkpoint.
-        connection.execute("PRAGMA wal_autocheckpoint = 0")
-        _migrate(connection, path)
-    except sqlite3.DatabaseError as error:
-        raise unusable(path, error) from error
+    with ExitStack() as failing:
+        try:
+            connection = failing.enter_context(closing(_connect(path, "rwc")))
+            # Only before the first table: freed pages can be given back to the file system a few at a time.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA cache_size = -{cache_kib}")
+            connection.execute("PRAGMA temp_store = MEMORY")
+            # Checkpoints run beside the commits, not within them: receiver.store.checkpoint.
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            _migrate(connection, path)
+        except sqlite3.DatabaseError as error:
+            raise unusable(path, error) from error
+        # It is the caller's to close now.
+        failing.pop_all()
     return connection
 
 
@@ -55,15 +59,16 @@ def open_reader(path: Path, *, cache_kib: int = 4096) -> sqlite3.Connection:
     """
     if not path.exists():
         raise StoreUnusable(f"{path}: there is no such database; it is made when the service first starts")
-    try:
-        connection = _connect(path, "ro")
-        connection.execute(f"PRAGMA cache_size = -{cache_kib}")
-        found = _version(connection)
-    except sqlite3.DatabaseError as error:
-        raise unusable(path, error) from error
-    if found != HEAD:
-        connection.close()
-        raise StoreUnusable(_other_release(path, found))
+    with ExitStack() as failing:
+        try:
+            connection = failing.enter_context(closing(_connect(path, "ro")))
+            connection.execute(f"PRAGMA cache_size = -{cache_kib}")
+            found = _version(connection)
+        except sqlite3.DatabaseError as error:
+            raise unusable(path, error) from error
+        if found != HEAD:
+            raise StoreUnusable(_other_release(path, found))
+        failing.pop_all()
     return connection
 
 

@@ -127,6 +127,24 @@ async def test_somebody_elses_database_is_left_alone(path: Path) -> None:
         SqliteReader(path, Clock())
 
 
+async def test_a_database_that_is_refused_is_closed_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_bytes(b"not a database at all" * 1000)
+    opened: list[sqlite3.Connection] = []
+    real = schema._connect
+
+    def remembered(path: Path, mode: str) -> sqlite3.Connection:
+        opened.append(real(path, mode))
+        return opened[-1]
+
+    monkeypatch.setattr(schema, "_connect", remembered)
+    for opening in (schema.open_writer, schema.open_reader):
+        with pytest.raises(StoreUnusable):
+            opening(path)
+        with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+            opened[-1].execute("SELECT 1")
+    assert len(opened) == 2
+
+
 async def test_a_newer_schema_is_refused_with_what_to_do(path: Path) -> None:
     made(path)
     with sqlite3.connect(path) as connection:
