@@ -43,6 +43,7 @@ from receiver.watching import UP, PartsWatch
 from receiver.web.health import Health
 from receiver.web.ports import Parts
 from receiver.web.site import Site
+from remediations.protocol import KnownGood
 from remediations.registry import load_actions
 
 CONSOLE = "console"
@@ -129,7 +130,7 @@ async def _join(
     if alertmanager is not None:
         resyncer = Resyncer(engine, store, clock, alertmanager, lambda how: metrics.resyncs.labels(how).inc())
         silences = Silences(store, alertmanager)
-    watch = KnownGoodWatch(store, clock, lambda: engine.policy.services, runtimes.of, _told)
+    watch = KnownGoodWatch(store, clock, lambda: engine.policy.services, runtimes.of, _told, _loser(metrics))
 
     def noted(part: str, state: str) -> None:
         health.part(part, state)
@@ -236,6 +237,18 @@ def _senders(
 
 def _told(service: str, text: str) -> None:
     _log.info("known-good watch", service=service, text=text)
+
+
+def _loser(metrics: Metrics) -> Callable[[str, Sequence[KnownGood]], None]:
+    """Return what shows and logs the known-good versions of a service that are gone."""
+
+    def lost(service: str, versions: Sequence[KnownGood]) -> None:
+        metrics.known_good_missing.labels(service).set(len(versions))
+        if versions:
+            names = ", ".join(f"{one.image} ({one.image_id[:19]})" for one in versions)
+            _log.warning("known-good versions are gone from their engine", service=service, versions=names)
+
+    return lost
 
 
 async def _every(clock: Clock, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

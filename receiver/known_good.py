@@ -6,14 +6,14 @@ back to when a tag has moved.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from receiver.core.playbook import Service
 from receiver.ports import Clock, IncidentFilter, Store
 from receiver.targets import known_good_key, known_good_of, target_of
-from remediations.protocol import Instance, KnownGood, RemediationError, Runtime
+from remediations.protocol import Instance, KnownGood, RemediationError, Runtime, Target
 
 KEPT = 3
 """Versions kept for each service."""
@@ -23,6 +23,9 @@ LONGEST_INTERVAL = 30.0
 
 LOOKS_PER_SECOND = 20.0
 """Over all services: a look asks the engine and the store, and thousands of them must not keep a core busy."""
+
+CHECK_EVERY = 300.0
+"""Seconds between two looks whether the kept versions are still there: `image prune -a` takes the tags too."""
 
 MISSED = 4.0
 """Intervals without a look after which health in between counts as unknown."""
@@ -90,6 +93,7 @@ class KnownGoodWatch:
         services: today's.
         runtime: of a service; raises EngineUnavailable.
         told: called with what should be logged: (service, sentence).
+        lost: called with the known-good versions of a service that are gone, when that changes: rollback is refused.
     """
 
     def __init__(
@@ -99,6 +103,7 @@ class KnownGoodWatch:
         services: Callable[[], Mapping[str, Service]],
         runtime: Callable[[Service], Runtime],
         told: Callable[[str, str], None],
+        lost: Callable[[str, Sequence[KnownGood]], None] = lambda *_: None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -106,6 +111,9 @@ class KnownGoodWatch:
         self._runtime = runtime
         self._told = told
         self._last: dict[str, str] = {}
+        self._lost = lost
+        self._gone: dict[str, tuple[KnownGood, ...]] = {}
+        self._check_at: dict[str, float] = {}
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -139,16 +147,31 @@ class KnownGoodWatch:
         instances = await runtime.instances(target)
         busy = await self._store.incidents(IncidentFilter(open_only=True, target=service.name, limit=1))
         after = looked(record, instances, now, quiet=not busy.items, gap=MISSED * every)
-        if ripe(after, service.good_after, now):
-            version = await runtime.keep_version(target, instances[0], now)
-            rest = tuple(one for one in after.versions if one.image_id != version.image_id)
-            after = replace(after, versions=(version, *rest)[:KEPT])
-            for gone in rest[KEPT - 1 :]:
-                await runtime.forget_version(target, gone)
-            self._told(service.name, f"{version.image} ({version.image_id[:19]}) is known good now")
         if after != record:
             await self._store.put(key, asdict(after))
+        if ripe(after, service.good_after, now):
+            after = await self._keep(service.name, runtime, target, instances[0], after)
+            await self._store.put(key, asdict(after))
+        if now >= self._check_at.get(service.name, 0.0):
+            self._check_at[service.name] = now + CHECK_EVERY
+            await self._check(service.name, runtime, after)
         return after
+
+    async def _keep(self, service: str, runtime: Runtime, target: Target, instance: Instance, record: Record) -> Record:
+        """Keep what runs; the oldest beyond three is let go."""
+        version = await runtime.keep_version(target, instance, self._clock.now())
+        rest = tuple(one for one in record.versions if one.image_id != version.image_id)
+        for gone in rest[KEPT - 1 :]:
+            await runtime.forget_version(target, gone)
+        self._told(service, f"{version.image} ({version.image_id[:19]}) is known good now")
+        return replace(record, versions=(version, *rest)[:KEPT])
+
+    async def _check(self, service: str, runtime: Runtime, record: Record) -> None:
+        """Look whether what is kept is still there."""
+        gone = tuple([one for one in record.versions if not await runtime.version_exists(one)])
+        if gone != self._gone.get(service):
+            self._gone[service] = gone
+            self._lost(service, gone)
 
 
 def _record(value: Mapping[str, Any] | None) -> Record:

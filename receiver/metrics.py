@@ -132,6 +132,9 @@ class Metrics:
         self.disk_free = self._gauge("store_disk_free_bytes", "Free bytes where the database is.")
         self.disk_low = self._gauge("store_disk_low", "Whether free disk space is below the warning threshold.")
         self.part_up = self._gauge("part_up", "Whether a part outside the service answers.", "part")
+        self.known_good_missing = self._gauge(
+            "known_good_missing", "Versions known to be good that their engine has lost.", "service"
+        )
         self.mode = self._gauge("mode", "1 for the mode that the service runs in.", "mode")
         self.kill_switch = self._gauge("kill_switch", "1 while it stops a playbook, or everything.", "playbook")
         self.policy_success = self._gauge(

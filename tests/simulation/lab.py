@@ -292,9 +292,9 @@ async def known_versions(lab: Lab) -> int:
         lab.world.store, lab.world.clock, lambda: lab.world.rules.services, lambda _: lab.runtime, lambda *_: None
     )
     for _ in range(12):
-        await watch.look(lab.world.rules.services["api"])
+        await watch.look(lab.world.rules.services["api"], every=10.0)
         lab.world.clock.time += 10.0
-    return len((await watch.look(lab.world.rules.services["api"])).versions)
+    return len((await watch.look(lab.world.rules.services["api"], every=10.0)).versions)
 
 
 def opened(what: Callable[[Incident], Any], **labels: str) -> Scenario:

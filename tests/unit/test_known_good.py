@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from receiver.core.playbook import Service
-from receiver.known_good import KnownGoodWatch, Record, interval, looked, ripe
+from receiver.known_good import CHECK_EVERY, KnownGoodWatch, Record, interval, looked, ripe
 from receiver.store.memory import MemoryStore
-from remediations.protocol import Health, Instance, KnownGood
+from remediations.protocol import ActionRefused, Health, Instance, KnownGood, Target
 from remediations.runtimes.memory import MemoryRuntime
 from tests.simulation.world import FakeClock
 
@@ -105,3 +107,78 @@ def test_many_services_are_looked_at_less_often_and_soon_good_ones_more_often() 
     assert interval(services(4000)) == 200.0
     assert interval(services(20_000)) == 450.0
     assert interval(services(3, good_after=20.0)) == 5.0
+
+
+class Pruned(MemoryRuntime):
+    """Loses versions, and can't keep any, when it is told to."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock.now, clock.sleep)
+        self.gone: set[str] = set()
+        self.forbidden = False
+
+    async def version_exists(self, version: KnownGood) -> bool:
+        """Look whether somebody pruned it."""
+        return version.image_id not in self.gone
+
+    async def keep_version(self, target: Target, instance: Instance, now: float) -> KnownGood:
+        """Keep it, unless a proxy forbids that."""
+        if self.forbidden:
+            raise ActionRefused("engine local refused (403)")
+        return await super().keep_version(target, instance, now)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def runtime(clock: FakeClock) -> Pruned:
+    made = Pruned(clock)
+    made.create("api", "api-1", "sha256:a")
+    return made
+
+
+SERVICE = Service("api", "local", "containers", {}, good_after=60.0)
+
+
+def watching(clock: FakeClock, runtime: Pruned, lost: list[list[str]]) -> KnownGoodWatch:
+    return KnownGoodWatch(
+        MemoryStore(clock), clock, lambda: {"api": SERVICE}, lambda _: runtime, lambda *_: None,
+        lambda _, versions: lost.append([one.image_id for one in versions]),
+    )  # fmt: skip
+
+
+@pytest.mark.anyio
+async def test_a_kept_version_that_is_gone_from_its_engine_is_told_once_and_again_when_it_is_back(
+    clock: FakeClock, runtime: Pruned
+) -> None:
+    lost: list[list[str]] = []
+    watch = watching(clock, runtime, lost)
+    for _ in range(10):
+        await clock.sleep(15.0)
+        await watch.look(SERVICE, 15.0)
+    assert lost == [[]]
+    runtime.gone = {"sha256:a"}
+    for _ in range(45):
+        await clock.sleep(15.0)
+        await watch.look(SERVICE, 15.0)
+    assert lost == [[], ["sha256:a"]]
+    runtime.gone = set()
+    await clock.sleep(CHECK_EVERY)
+    await watch.look(SERVICE, 15.0)
+    assert lost == [[], ["sha256:a"], []]
+
+
+@pytest.mark.anyio
+async def test_what_can_not_be_kept_yet_has_not_lost_its_time_of_health(clock: FakeClock, runtime: Pruned) -> None:
+    watch = watching(clock, runtime, [])
+    runtime.forbidden = True
+    for _ in range(10):
+        await clock.sleep(15.0)
+        with suppress(ActionRefused):
+            await watch.look(SERVICE, 15.0)
+    runtime.forbidden = False
+    await clock.sleep(15.0)
+    assert [one.image_id for one in (await watch.look(SERVICE, 15.0)).versions] == ["sha256:a"]
