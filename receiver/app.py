@@ -115,7 +115,9 @@ async def _join(
     engine = Engine(store, clock, RandomIds(), policy, mode=settings.mode, lanes=(CONSOLE, ESCALATION))
     await engine.use(policy)
     policies.in_force = engine.use
-    runtimes = Runtimes(lambda: engine.policy, settings.database_file.with_suffix(".processes"), clock)
+    depends = [url for url in (settings.prometheus_url, settings.alertmanager_url) if url]
+    state = settings.database_file.with_suffix(".processes")
+    runtimes = Runtimes(lambda: engine.policy, state, clock, depends=depends)
     prometheus = _prometheus(settings, http, clock)
     targets = Targets(store, clock, http, kill, runtimes.of)
     alertmanager = _alertmanager(settings, http, clock)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from receiver.core.playbook import Engine, Policy, Service
@@ -19,12 +19,14 @@ class Runtimes:
     Args:
         policy: returns today's.
         state: a folder for what the process runtime remembers.
+        depends: URLs of what the service depends on; containers behind them are never acted on.
     """
 
-    def __init__(self, policy: Callable[[], Policy], state: Path, clock: Clock) -> None:
+    def __init__(self, policy: Callable[[], Policy], state: Path, clock: Clock, *, depends: Sequence[str] = ()) -> None:
         self._policy = policy
         self._clock = clock
         self._state = state
+        self._depends = depends
         self._made: dict[tuple[str, str], tuple[Engine | None, Runtime]] = {}
         self._old: list[Runtime] = []
 
@@ -44,9 +46,8 @@ class Runtimes:
     def _make(self, service: Service, engine: Engine | None) -> Runtime:
         if service.runtime == "process" or engine is None:
             return ProcessRuntime(self._state, self._clock.now)
-        return ContainersRuntime(
-            engine.name, engine.url, ca=engine.ca, cert=engine.cert, key=engine.key, timeout=engine.timeout
-        )
+        files = {"ca": engine.ca, "cert": engine.cert, "key": engine.key}
+        return ContainersRuntime(engine.name, engine.url, **files, timeout=engine.timeout, depends=self._depends)
 
     async def close(self) -> None:
         """Close all of them."""

@@ -104,6 +104,7 @@ class Instance:
         restart_count: restarts by the runtime itself.
         status: the runtime's word for its state (`running`, `exited`, `created`, `paused`, ...).
         stamps: labels that we put there (`remediator.*`).
+        protected: why nobody may act on it: it is ourselves, or what we depend on. Empty: one may.
     """
 
     id: str
@@ -117,6 +118,7 @@ class Instance:
     restart_count: int = 0
     status: str = ""
     stamps: Mapping[str, str] = field(default_factory=dict)
+    protected: str = ""
 
     @property
     def serving(self) -> bool:

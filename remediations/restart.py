@@ -24,6 +24,7 @@ from remediations.protocol import (
 )
 from remediations.state import (
     counted,
+    instances_to_act_on,
     judge,
     listed,
     lowest_on_the_way,
@@ -77,7 +78,7 @@ class RestartAction:
     async def plan(self, context: Context, parameters: Json) -> Plan:
         """List the instances in the order of their restart, unhealthy ones first; changes nothing."""
         chosen = RestartParameters.model_validate(parameters)
-        found = await context.runtime.instances(context.target)
+        found = await instances_to_act_on(context)
         order = unhealthy_first(found if chosen.instances == "all" else filter(_failing, found))
         names = [instance.name for instance in order]
         healthy = serving(found)

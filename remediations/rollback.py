@@ -24,6 +24,7 @@ from remediations.protocol import (
 )
 from remediations.state import (
     counted,
+    instances_to_act_on,
     judge,
     listed,
     lowest_on_the_way,
@@ -74,7 +75,7 @@ class RollbackAction:
     async def plan(self, context: Context, parameters: Json) -> Plan:
         """Choose the version; skips when nothing was deployed that could be to blame, refuses when there is none."""
         wanted = RollbackParameters.model_validate(parameters).to
-        found = await context.runtime.instances(context.target)
+        found = await instances_to_act_on(context)
         skip = _not_to_blame(context, found)
         version = None if skip else await _choose(context, found, wanted)
         if version is None:

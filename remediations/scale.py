@@ -28,6 +28,7 @@ from remediations.protocol import (
 from remediations.state import (
     INSTANCES,
     counted,
+    instances_to_act_on,
     judge,
     listed,
     read_instances,
@@ -89,7 +90,7 @@ class ScaleAction:
         target = context.target
         chosen = ScaleParameters.model_validate(parameters)
         lower, upper = _bounds(target)
-        found = await context.runtime.instances(target)
+        found = await instances_to_act_on(context)
         now = len(found)
         wanted = min(now + chosen.by, upper) if chosen.by is not None else chosen.to or now
         if not lower <= wanted <= upper and wanted > now:

@@ -15,6 +15,7 @@ from remediations.protocol import (
     Json,
     OutcomeUnknown,
     TargetNotFound,
+    TargetProtected,
     Verdict,
 )
 
@@ -31,6 +32,15 @@ async def read_instances(context: Context) -> dict[str, Instance]:
     except TargetNotFound:
         return {}
     return {instance.name: instance for instance in found}
+
+
+async def instances_to_act_on(context: Context) -> tuple[Instance, ...]:
+    """Return the target's instances for a plan; raises TargetProtected when one is nobody's to act on."""
+    found = await context.runtime.instances(context.target)
+    for instance in found:
+        if instance.protected:
+            raise TargetProtected(f"{context.target.service}: {instance.protected}")
+    return found
 
 
 async def state_after(context: Context) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import pytest
 
-from remediations.conformance.faults import Crashed, CrashingRuntime, Fault
+from remediations.conformance.faults import Crashed, CrashingRuntime, Fault, Protecting
 from remediations.conformance.lab import HaltAfter, Lab, RuntimeLab, stored
 from remediations.protocol import (
     ActionRefused,
@@ -27,6 +27,7 @@ from remediations.protocol import (
     Progress,
     Remediation,
     Runtime,
+    TargetProtected,
 )
 from remediations.registry import problems
 
@@ -89,6 +90,18 @@ class ActionConformance:
                 assert plan.revision == again.revision
                 assert "\n" not in plan.summary
                 assert json.loads(json.dumps(asdict(plan)))["summary"], "a plan is made of JSON types"
+
+        asyncio.run(run())
+
+    def test_what_nobody_may_act_on_is_not_planned_on(self, runtime_lab: RuntimeLab) -> None:
+        async def run() -> None:
+            async with runtime_lab() as lab:
+                context = lab.context(Protecting(lab.runtime))
+                if self.mutations == 0:
+                    assert (await self.action.plan(context, self.parameters)).summary, "looking at it is harmless"
+                    return
+                with pytest.raises(TargetProtected, match="it is ourselves"):
+                    await self.action.plan(context, self.parameters)
 
         asyncio.run(run())
 

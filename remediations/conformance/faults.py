@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from enum import StrEnum
 from typing import TypeVar
 
@@ -130,3 +131,11 @@ class CrashingRuntime:
             raise OutcomeUnknown(f"{method} {name}: no answer")
         if self._fault is Fault.UNAVAILABLE:
             raise EngineUnavailable(f"{method} {name}: the engine can't be reached")
+
+
+class Protecting(CrashingRuntime):
+    """Says of every instance that nobody may act on it."""
+
+    async def instances(self, target: Target) -> tuple[Instance, ...]:
+        """Read."""
+        return tuple(replace(one, protected="it is ourselves") for one in await super().instances(target))

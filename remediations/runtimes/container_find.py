@@ -8,14 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from remediations.protocol import Health, Instance, Target, TargetAmbiguous, TargetNotFound, TargetProtected
+from remediations.protocol import Health, Instance, Target, TargetAmbiguous, TargetNotFound
 from remediations.runtimes.container_spec import name_of
 
 OLD = ".remediator-old"
 """How a container is named that waits for its replacement to become healthy."""
-
-PROTECTED = "remediator.protected"
-"""A container with this label is never acted on: the store, the engine proxy, Prometheus, Alertmanager."""
 
 PROJECT = "com.docker.compose.project"
 ONE_OFF = "com.docker.compose.oneoff"
@@ -79,14 +76,6 @@ def row_name(row: Mapping[str, Any]) -> str:
 
 def _set_aside(row: Mapping[str, Any]) -> bool:
     return row_name(row).endswith(OLD)
-
-
-def guard(container: Mapping[str, Any], own_id: str | None) -> None:
-    """Raise TargetProtected for ourselves and for what we depend on."""
-    if container["Id"] == own_id:
-        raise TargetProtected(f"{name_of(container)} is the remediator itself")
-    if (container["Config"].get("Labels") or {}).get(PROTECTED) == "true":
-        raise TargetProtected(f"{name_of(container)} carries {PROTECTED}=true")
 
 
 def instance(container: Mapping[str, Any]) -> Instance:

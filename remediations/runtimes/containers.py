@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -32,6 +33,7 @@ from remediations.runtimes import container_find as find
 from remediations.runtimes import container_spec as spec
 from remediations.runtimes.container_calls import Calls
 from remediations.runtimes.container_errors import Conflict, Gone, begun
+from remediations.runtimes.container_guard import Guard
 
 T = TypeVar("T")
 
@@ -48,6 +50,7 @@ class ContainersRuntime:
         ca, cert, key: files for TLS.
         timeout: seconds that the engine has for an answer; a stop has its own time on top.
         own_id: of the container that we run in ourselves; found out by default.
+        depends: URLs of Prometheus and Alertmanager: their containers are never acted on.
     """
 
     def __init__(
@@ -60,9 +63,11 @@ class ContainersRuntime:
         key: str | None = None,
         timeout: float = 30.0,
         own_id: str | None = None,
+        depends: Iterable[str] = (),
     ) -> None:
         self.name = name
         self._own_id = own_id or find.own_container_id()
+        self._guard = Guard(self._own_id, url, depends)
         self._calls = Calls(name, url, (ca, cert, key), timeout)
 
     # --- calls ------------------------------------------------------------------------------------------------------
@@ -104,7 +109,7 @@ class ContainersRuntime:
         found = await self.inspect(instance.id)
         if found is None:
             raise TargetNotFound(f"container {instance.name} of {target.service} has vanished")
-        find.guard(found, self._own_id)
+        self._guard.hold(found)
         return found
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -124,7 +129,7 @@ class ContainersRuntime:
         if not rows:
             names = [find.row_name(row) for row in await self._read(lambda api: api.containers(all=True))]
         looks = await asyncio.gather(*(self.inspect(one) for one in find.chosen(target, rows, names)))
-        found = [find.instance(one) for one in looks if one is not None]
+        found = [replace(find.instance(one), protected=self._guard.why(one)) for one in looks if one is not None]
         if not found:
             looked = find.looked_for(target)
             raise TargetNotFound(f"what was found of {target.service} ({looked}) vanished while it was looked at")
@@ -264,7 +269,7 @@ class ContainersRuntime:
 
         existing = await self.named(instance.name)
         if existing is not None:
-            find.guard(existing, self._own_id)
+            self._guard.hold(existing)
         return await Replacement(self, target, instance.name, version, action_id, healthy_within).run()
 
     async def replaced(self, target: Target, name: str, action_id: str) -> Progress:
