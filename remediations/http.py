@@ -41,6 +41,8 @@ CONNECT_LIMIT = 5.0
 """Seconds for the connection alone: a failure while connecting is known to have sent nothing."""
 
 _URL = TypeAdapter(HttpUrl)
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 _FORBIDDEN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
 
@@ -100,8 +102,8 @@ class HttpParameters(BaseModel):
         for name, content in value.items():
             if name.casefold() in _FORBIDDEN_HEADERS:
                 raise ValueError(f"the header {name} is set by the client itself")
-            if any(character in name + content for character in "\r\n\0"):
-                raise ValueError(f"the header {name!r} contains a line break")
+            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(content):
+                raise ValueError(f"the header {name!r} holds what no header can: letters beyond ASCII, or a line break")
         return value
 
     @model_validator(mode="after")
@@ -233,6 +235,8 @@ async def _headers(chosen: HttpParameters) -> dict[str, str]:
         token = (await asyncio.to_thread(Path(chosen.token_file).read_text, encoding="utf-8")).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ActionRefused(f"the token can't be read: {error}") from error
+    if not token or not _HEADER_VALUE.fullmatch(token):
+        raise ActionRefused(f"{chosen.token_file} holds no token that a header can carry")
     return {**chosen.headers, "Authorization": f"Bearer {token}"}
 
 

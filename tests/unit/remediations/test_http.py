@@ -95,6 +95,23 @@ async def test_a_missing_token_is_refused_before_anything_is_sent() -> None:
             await ACTION.execute(lab.context(), intent)
 
 
+@pytest.mark.parametrize("content", ["", "\n", "zwei\nZeilen", "größe"])
+async def test_a_file_without_a_usable_token_is_refused_before_anything_is_sent(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "token"
+    path.write_text(content)
+    async with memory_lab() as lab:
+        intent = await intend(lab, ACTION, url="http://a.test/x", token_file=str(path))
+        with pytest.raises(ActionRefused, match="holds no token that a header can carry") as told:
+            await ACTION.execute(lab.context(), intent)
+    assert "Zeilen" not in str(told.value)
+
+
+@pytest.mark.parametrize("headers", [{"X-Service": "größe"}, {"X-Service": "a\nHost: b"}, {"X Service": "a"}, {"": "a"}])
+def test_a_header_that_an_alert_spoiled_is_refused(headers: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="holds what no header can"):
+        ACTION.parameters.model_validate({"url": "http://a.test/x", "headers": headers})
+
+
 async def test_without_a_status_url_nobody_can_tell_what_became_of_it() -> None:
     async with memory_lab() as lab:
         seen = await ACTION.observe(lab.context(), await intend(lab, ACTION, url="http://a.test/x"))
