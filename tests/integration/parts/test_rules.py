@@ -10,6 +10,7 @@ import pytest
 from deploy.demo import monitoring
 from receiver.core.guardrails import Kill
 from receiver.metrics import Metrics
+from tests.unit.house.pages import blocks
 
 ROOT = Path(__file__).parents[3] / "monitoring"
 RULES = sorted([*ROOT.glob("rules/*.yml"), *ROOT.glob("demo/rules.yml")])
@@ -97,6 +98,16 @@ def test_what_the_remediator_says_about_itself_goes_to_people_only(name: str) ->
 @pytest.mark.alertmanager
 def test_an_alert_without_a_severity_goes_to_people_only() -> None:
     assert receivers(SHIPPED, "alertname=Other") == ["people"]
+
+
+@pytest.mark.alertmanager
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md"])
+def test_the_route_that_a_page_shows_reaches_the_remediator_and_still_people(page: str, tmp_path: Path) -> None:
+    (shown,) = [text for text in blocks(ROOT.parent / page, "yaml") if "route:" in text]
+    config = tmp_path / "alertmanager.yml"
+    config.write_text(shown)
+    run("amtool", "check-config", str(config))
+    assert receivers(config, "alertname=ServiceDown", "service=web") == ["remediator", "people"]
 
 
 def test_the_tools_come_from_the_same_packages_as_the_servers() -> None:

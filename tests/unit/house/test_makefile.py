@@ -7,11 +7,11 @@ from typing import Final
 from ruamel.yaml import YAML
 
 from deploy.demo.stories import STORIES
+from tests.unit.house.pages import PAGES, code
 from tests.unit.house.sources import ROOT
 
 MAKEFILE: Final = (ROOT / "Makefile").read_text()
 TARGETS: Final = frozenset(re.findall(r"^([a-z][a-z-]*):", MAKEFILE, re.MULTILINE))
-CODE: Final = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
 CALL: Final = re.compile(r"\bmake ([a-z][a-z-]*)")
 
 
@@ -38,11 +38,17 @@ def test_what_is_simulated_unless_told_otherwise_leads_to_a_playbook() -> None:
     assert alert["labels"]["service"] in shipped["services"]
 
 
+def named() -> frozenset[str]:
+    """Return the targets that the pages name in code."""
+    return frozenset(target for page in PAGES for text in code(page) for target in CALL.findall(text))
+
+
 def test_the_pages_name_no_target_that_is_not_there() -> None:
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    code = [found for page in pages if page.exists() for found in CODE.findall(page.read_text())]
-    named = {target for text in code for target in CALL.findall(text)}
-    assert named <= TARGETS
+    assert named() <= TARGETS
+
+
+def test_every_target_is_named_in_a_page() -> None:
+    assert TARGETS - {"help"} <= named()
 
 
 def test_ci_runs_the_checks_and_ends_with_the_tests() -> None:
