@@ -15,7 +15,7 @@ import structlog
 
 from receiver.ports import Body, Quarantined, StoreUnavailable
 from receiver.web.auth import WebhookAuth, head_of
-from receiver.web.body import Disconnected, LargeBodies, declared_length, read_body
+from receiver.web.body import WHOLE, Disconnected, LargeBodies, declared_length, read_body
 from receiver.web.parsing import MAX_QUARANTINED, Delivery, open_envelope, parse, read_slice
 from receiver.web.ports import Parts
 from receiver.web.problems import Problem, Receive, Scope, Send, respond
@@ -61,7 +61,7 @@ class Ingest:
                     size = len(body)
                     result = await self._take_large(scope, body)
             else:
-                body = await read_body(receive, self._limit, self._timeout)
+                body = await read_body(receive, self._limit, self._timeout, whole=WHOLE in scope)
                 size = len(body)
                 result = await self._take(scope, body)
             status = 200

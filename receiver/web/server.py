@@ -7,7 +7,7 @@ import contextlib
 import resource
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from receiver.errors import SettingsError
 from receiver.settings import Settings
 from receiver.settings_values import Address
+from receiver.web.body import WHOLE
 
 MAX_HEADERS = 64 * 1024
 """Bytes of a request's head; Alertmanager's has some 300."""
@@ -149,6 +150,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Count again from here: what follows is the next head."""
+        cast("dict[str, Any]", self.scope)[WHOLE] = True
         super().on_message_complete()
         self._in_head = True
 

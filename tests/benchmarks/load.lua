@@ -1,5 +1,5 @@
 -- wrk's side of a run: every request is a webhook whose alerts are all new (or, repeating, all known).
--- arguments: template file, seed, services, repeat (0 or 1)
+-- arguments: template file, seed, services, repeat (0 or 1), number of the first service
 -- The template holds @F for a fingerprint, @N for a number of 8 digits and @S for a service, each once an alert or more.
 
 local bit = require("bit")
@@ -28,6 +28,7 @@ function init(args)
   a, b = tonumber(args[2]) * 7919 + 1, tonumber(args[2]) * 104729 + 7
   for _ = 1, 20 do a, b = shift(a), shift(b) end
   services = tonumber(args[3])
+  number = tonumber(args[5])
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"
   if args[4] == "1" then fixed = build() end

@@ -65,15 +65,16 @@ def run(
     work: Path,
     repeat: bool = False,
     services: int = SERVICES,
+    first: int = 0,
 ) -> Load:
-    """Post webhooks for some seconds, each connection one after the other."""
+    """Post webhooks for some seconds, each connection one after the other; each about the next service."""
     file = work / f"template-{alerts}.json"
     file.write_text(template(alerts))
     done = subprocess.run(
         [
             *("wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "20s", "-s", str(LUA)),
             f"http://127.0.0.1:{port}{path}",
-            *("--", str(file), str(seed), str(services), str(int(repeat))),
+            *("--", str(file), str(seed), str(services), str(int(repeat)), str(first)),
         ],
         check=True,
         capture_output=True,

@@ -19,10 +19,9 @@ def idle(work: Path, *, incidents: int, seconds: float) -> Section:
     directory = work / "idle"
     directory.mkdir()
     with servers.remediator(directory, services=incidents, watch=True) as server:
-        for seed in range(1, 20):
-            _open(server, seed, incidents)
-            if kept(server).incidents >= incidents:
-                break
+        sent = 0
+        while sent < incidents:
+            sent += _open(server, sent, incidents)
         settled = until(lambda: _cores(server, 5.0) < CALM, 300, "the work that the webhooks left", every=0.0)
         warm = _watched(server, seconds)
     with servers.remediator(directory, services=incidents, watch=True) as server:
@@ -45,17 +44,20 @@ def idle(work: Path, *, incidents: int, seconds: float) -> Section:
     )
 
 
-def _open(server: Server, seed: int, incidents: int) -> None:
-    load.run(
+def _open(server: Server, sent: int, incidents: int) -> int:
+    """Post webhooks for a second, each about the next service; returns how many."""
+    done = load.run(
         server.port,
         server.path,
         alerts=1,
         connections=16,
-        seconds=3,
-        seed=seed,
+        seconds=1,
+        seed=sent + 1,
         work=server.directory,
         services=incidents,
+        first=sent,
     )
+    return done.requests - done.refused
 
 
 def _cores(server: Server, seconds: float) -> float:
