@@ -79,7 +79,6 @@ class Facts:
     figures: Figures | None = None
     approved: bool = False
     asks: bool = False
-    confirmation: str = ""
 
 
 class Word(StrEnum):
@@ -187,8 +186,12 @@ def _age(facts: Facts, now: float) -> Answer:
 def _confirmed(facts: Facts, now: float) -> Answer:
     incident = facts.incident
     wanted = any(one.guardrails.require_confirmation for one in (facts.playbook, facts.today) if one is not None)
-    if incident.confirmed is True or not wanted or incident.last_action_end:
-        return Answer("confirmation", Word.ALLOWED, facts.confirmation or "Prometheus says that it fires")
+    if incident.confirmed is True:
+        return Answer("confirmation", Word.ALLOWED, "Prometheus says that it fires")
+    if not wanted:
+        return Answer("confirmation", Word.ALLOWED, "the playbook does not ask Prometheus to confirm the alert")
+    if incident.last_action_end:
+        return Answer("confirmation", Word.ALLOWED, "it is asked before an incident's first action only")
     if facts.approved:
         return Answer("confirmation", Word.ALLOWED, "not confirmed by Prometheus, but people agreed")
     if incident.confirmed is False:

@@ -11,7 +11,7 @@ from typing import Any
 
 from receiver.core import events as ev
 from receiver.core.events import Recorded
-from receiver.core.incident import Incident
+from receiver.core.incident import Done, Incident
 from receiver.core.outbox import OutboxRow
 from receiver.core.phrases import listed, sentences, span
 from receiver.core.timeline import Header, header, kind_of, tone_of
@@ -180,10 +180,16 @@ def _pages(
         yield OutboxRow(lane, "page", f"{one.incident}/{one.seq}/{lane}/{kind}", one.incident, payload, one.at)
 
 
+def _ended(done: Done) -> str:
+    """Say how a step ended."""
+    words = {"would_have": "would have run", "executed": "done", "passed": "helped"}
+    return words.get(done.result, done.result) + (" (taken back)" if done.taken_back else "")
+
+
 def closing(incident: Incident) -> str:
     """Return the last message of an incident: how long, what was done, by whom."""
     seconds = (incident.ended_at or incident.updated_at) - incident.opened_at
-    steps = listed((f"{one.step} {one.result}{' (taken back)' if one.taken_back else ''}" for one in incident.done), 10)
+    steps = listed((f"{one.step} {_ended(one)}" for one in incident.done), 10)
     what = f"{incident.severity.value} {incident.alert} on {incident.target}"
     return sentences(
         f"{what}: {incident.phase.value} after {span(seconds)}",

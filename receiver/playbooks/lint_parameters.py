@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
-from receiver.core.redaction import names_secret
+from receiver.core.redaction import hide, names_secret
 from receiver.core.template import TemplateError, check_url_template, slots
 from receiver.playbooks.actions import ActionFacts
 from receiver.playbooks.positions import Loc, MapNode, ScalarNode, find, key_place, walk
@@ -58,7 +58,9 @@ def _credentials(subject: Subject, loc: Loc, label: str) -> Iterator[Problem]:
     base: Loc = (*loc, "parameters")
     root = find(subject.node, base)
     for inner, node in walk(root) if root is not None else ():
-        if inner and names_secret(inner[-1]) and isinstance(node, ScalarNode) and isinstance(node.value, str):
+        if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
+            continue
+        if (inner and names_secret(inner[-1])) or hide(node.value) != node.value:
             text = f"{label}: {'.'.join(map(str, inner))} holds a credential; name a file instead (`http`: token_file)"
             yield Problem(node.place, text, Level.WARNING)
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from receiver.playbooks.positions import (
+    ListNode,
     Loc,
     MapNode,
     Node,
@@ -60,6 +61,7 @@ def validate(model: type[M], node: Node, stand_ins: Mapping[str, str] | None = N
     for loc in nulls:
         text = f"{path_text(node, loc)} has no value; give one or remove the key"
         problems[Problem(key_place(node, loc), text)] = None
+    whole = node
     node = cut(node, nulls)
     for _ in range(_ROUNDS):
         try:
@@ -67,7 +69,7 @@ def validate(model: type[M], node: Node, stand_ins: Mapping[str, str] | None = N
         except ValidationError as error:
             details = error.errors(include_url=False)
         for detail in details:
-            if not _told(node, detail):
+            if not _told(whole, node, detail):
                 problems[problem_of(model, node, detail)] = None
         node, before = _repair(node, details, stand_ins or {}), node
         if node == before:
@@ -84,9 +86,14 @@ def _is_null(node: Node) -> bool:
     return isinstance(node, ScalarNode) and node.value is None
 
 
-def _told(node: Node, detail: ErrorDetails) -> bool:
-    """Whether it is missing because it was cut out in an earlier round, and told then."""
+def _told(whole: Node, node: Node, detail: ErrorDetails) -> bool:
+    """Whether something is missing because it was cut out in an earlier round, and told then."""
     loc = loc_of(detail)
+    if detail["type"] == "too_short":
+        given = find(whole, loc)
+        there = given.items if isinstance(given, ListNode) else given.entries if isinstance(given, MapNode) else ()
+        least: int = detail["ctx"]["min_length"]
+        return len(there) >= least
     holder = find(node, loc[:-1])
     return detail["type"] == "missing" and isinstance(holder, MapNode) and loc[-1] in holder.keys
 

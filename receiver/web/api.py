@@ -96,7 +96,7 @@ class Api:
                 severity=query.one_of("severity", [one.value for one in Severity]),
                 target=query.text("target"),
                 limit=query.count("limit", 50, 200),
-                after=query.text("after"),
+                after=query.cursor("after"),
             )
         )
         alerts = await asyncio.gather(*(self._store.alerts(one.id, LISTED_ALERTS) for one in page.items))
@@ -137,14 +137,14 @@ class Api:
     async def unmatched(self, request: Request, _caller: Caller) -> Response:
         """Answer alerts that no playbook took, with the reason."""
         query = Query(request, ("limit", "after"))
-        page = await self._store.unmatched(query.count("limit", 100, 1000), query.text("after"))
+        page = await self._store.unmatched(query.count("limit", 100, 1000), query.cursor("after"))
         items = [models.AlertModel.of(row) for row in page.items]
         return _json(models.PageModel[models.AlertModel](items=items, next=page.next))
 
     async def quarantine(self, request: Request, _caller: Caller) -> Response:
         """Answer alerts that could not be read."""
         query = Query(request, ("limit", "after"))
-        page = await self._store.quarantined(query.count("limit", 100, 1000), query.text("after"))
+        page = await self._store.quarantined(query.count("limit", 100, 1000), query.cursor("after"))
         items = [models.QuarantinedModel.of(one) for one in page.items]
         return _json(models.PageModel[models.QuarantinedModel](items=items, next=page.next))
 

@@ -238,5 +238,6 @@ class NoteRequest(Model):
 class KillRequest(Model):
     """Turn the kill switch on or off, for everything or one playbook."""
 
-    on: bool
+    # A text such as "off" is no answer to whether everything shall be stopped.
+    on: Annotated[bool, Field(strict=True)]
     playbook: Annotated[str, Field(min_length=1, max_length=200)] | None = None

@@ -16,6 +16,9 @@ from receiver.web.problems import Problem
 MAX_REQUEST: Final = 64 * 1024
 """Bytes of a control's body: a reason or a note."""
 
+LONGEST_CURSOR: Final = 18
+"""Digits of a place in a list."""
+
 M = TypeVar("M", bound=pydantic.BaseModel)
 
 
@@ -63,6 +66,13 @@ class Query:
             raise _bad(name, f"must be a whole number from 1 to {highest}")
         return int(value)
 
+    def cursor(self, name: str) -> str | None:
+        """Return the `next` of an earlier page, None when it isn't given; a slip must not look like the end."""
+        value = self._values.get(name)
+        if value is not None and not (value.isascii() and value.isdigit() and len(value) <= LONGEST_CURSOR):
+            raise _bad(name, "must be the `next` of an earlier page")
+        return value
+
     def place(self, name: str) -> int:
         """Return a place in a timeline, 0 when it isn't given."""
         value = self._values.get(name, "0")
@@ -72,7 +82,8 @@ class Query:
 
 
 def _bad(name: str, message: str) -> Problem:
-    return Problem(400, f"Query parameter {name[:50]!r} {message}.", errors=[{"where": f"?{name[:50]}"}])
+    end = "" if message.endswith("?") else "."
+    return Problem(400, f"Query parameter {name[:50]!r} {message}{end}", errors=[{"where": f"?{name[:50]}"}])
 
 
 def _listed(known: Collection[str]) -> str:
@@ -110,7 +121,8 @@ async def read_model(request: Request, model: type[M], timeout: float) -> M:
             for one in error.errors(include_url=False, include_input=False)
         ]
         first = errors[0]
-        raise Problem(422, f"{first['where']}: {first['message']}.", errors=errors[:20]) from None
+        end = "" if first["message"].endswith("?") else "."
+        raise Problem(422, f"{first['where']}: {first['message']}{end}", errors=errors[:20]) from None
 
 
 def _words(error: ErrorDetails, model: type[pydantic.BaseModel]) -> str:

@@ -129,7 +129,10 @@ def test_an_alert_that_prometheus_does_not_confirm_needs_people(confirmed: bool 
     doubtful = replace(base, incident=replace(base.incident, confirmed=confirmed))
     assert asked_by(doubtful) == "confirmation"
     assert asked_by(replace(doubtful, approved=True)) is None
-    assert asked_by(replace(with_rails(require_confirmation=False), incident=doubtful.incident)) is None
+    unasked = replace(with_rails(require_confirmation=False), incident=doubtful.incident)
+    assert asked_by(unasked) is None
+    told = next(one.reason for one in check(unasked, NOW) if one.guardrail == "confirmation")
+    assert told == "the playbook does not ask Prometheus to confirm the alert"
 
 
 def test_another_action_on_the_target_is_waited_for() -> None:

@@ -175,7 +175,7 @@ def test_the_end_is_summed_up() -> None:
     life.alerts(ended=1)
     last = told(life.log, lanes=("console",))[-1]
     assert (last.payload["kind"], last.kind) == ("summary", "thread")
-    assert last.payload["text"].endswith("Steps: restart passed.")
+    assert last.payload["text"].endswith("Steps: restart helped.")
 
 
 def test_what_is_said_after_the_end_does_not_sum_up_again() -> None:

@@ -305,6 +305,16 @@ def test_a_variable_that_names_no_engine_is_a_warning_with_the_nearest_one(tmp_p
     assert check(tmp_path, GOOD, environment={"REMEDIATOR_ENGINE_LOCAL": "tcp://127.0.0.1:1"}) == []
 
 
+def test_a_list_whose_only_item_is_wrong_is_not_told_to_be_empty_too(tmp_path: Path) -> None:
+    for text in (
+        changed("traffic: dns", 'health: {urls: ["ftp://x/y"]}'),
+        changed('match: alertname="ServiceDown"', "match: alertname=ServiceDown\n    target: {labels: [1a]}"),
+        changed("selector: {com.docker.compose.service: api}", "selector: {com.docker.compose.service: 7}"),
+    ):
+        assert len(told(check(tmp_path, text))) == 1, told(check(tmp_path, text))
+    assert "must not be empty" in told(check(tmp_path, changed("traffic: dns", "health: {urls: []}")))[0]
+
+
 def test_every_mistake_of_a_file_is_told_in_one_run_and_in_order(tmp_path: Path) -> None:
     text = (
         changed('match: alertname="ServiceDown"', "match: nope")
@@ -321,10 +331,11 @@ def test_a_broken_playbook_does_not_hide_the_mistakes_of_another(tmp_path: Path)
 
 
 def test_a_credential_among_the_parameters_is_warned_about_without_being_shown(tmp_path: Path) -> None:
-    parameters = "{url: 'http://h/', headers: {Authorization: Bearer hunter2, Accept: x}, body: {password: hunter2}}"
+    url = "'http://h/?token=hunter2&at={{ labels.service }}'"
+    parameters = f"{{url: {url}, headers: {{Authorization: Bearer hunter2, Accept: x}}, body: {{password: hunter2}}}}"
     problems = check(tmp_path, changed("action: restart", f"action: http, parameters: {parameters}"))
-    assert [problem.level for problem in problems] == [Level.WARNING] * 2
-    assert [problem.message.split()[1] for problem in problems] == ["headers.Authorization", "body.password"]
+    assert [problem.level for problem in problems] == [Level.WARNING] * 3
+    assert [problem.message.split()[1] for problem in problems] == ["url", "headers.Authorization", "body.password"]
     assert not any("hunter2" in problem.message for problem in problems)
 
 

@@ -93,12 +93,21 @@ async def test_filters_reach_the_store() -> None:
         ("open=yes", "true, false"),
         ("target=", "1 to 200"),
         ("zzz=1", "known are open, state"),
+        ("after=x", "`next` of an earlier page"),
+        ("after=-1", "`next` of an earlier page"),
+        ("after=9999999999999999999", "`next` of an earlier page"),
     ],
 )
 async def test_a_wrong_parameter_is_a_400_that_names_it(query: str, words: str) -> None:
     answer = await get(edge(), f"/api/v1/incidents?{query}")
     assert answer.status_code == 400
     assert words in answer.json()["detail"]
+    assert not answer.json()["detail"].endswith("?.")
+
+
+@pytest.mark.parametrize("path", ["unmatched", "quarantine"])
+async def test_a_cursor_that_is_none_is_not_the_end_of_a_list(path: str) -> None:
+    assert (await get(edge(), f"/api/v1/{path}?after=garbage")).status_code == 400
 
 
 async def test_a_timeline_entry_has_time_kind_text_and_data() -> None:
@@ -217,6 +226,7 @@ async def test_a_no_is_a_problem_with_the_words_of_the_decision(status: str, cod
         ("incidents/i-1/close", [], "$", ""),
         ("kill", {}, "$.on", "is missing"),
         ("kill", {"on": "perhaps"}, "$.on", "boolean"),
+        ("kill", {"on": "off"}, "$.on", "boolean"),
     ],
 )
 async def test_a_wrong_body_is_a_422_that_names_the_place(path: str, body: Any, where: str, words: str) -> None:
