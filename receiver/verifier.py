@@ -15,7 +15,7 @@ import httpx
 from receiver.core.comparison import ComparisonError
 from receiver.core.conditions import Reading, Reason, inconclusive, judge, shown
 from receiver.core.playbook import Playbook, Query, Service, Verification
-from receiver.core.promql import freshness, longest_range, selectors
+from receiver.core.promql import freshness, longest_range, sample_counts, selectors
 from receiver.core.template import TemplateError, render_query
 from receiver.ports import Clock, MetricsSource, MetricsUnavailable, Sample
 from remediations.health import probe
@@ -119,15 +119,18 @@ class Verifier:
         since: float,
         now: float,
     ) -> list[tuple[dict[str, Any], bool]]:
-        asked = [self._health(service, url) for url in service.health_urls] if how.health else []
+        word = service.health_word
+        asked = [self._health("health", service, url, word) for url in service.health_urls] if how.health else []
+        # What a probe answers is what users would be given, which has no word of its own.
+        asked += [self._health("probe", service, url, "") for url in how.probe]
         asked += [self._query(query, how, service, playbook, labels, since, now) for query in how.queries]
-        return list(await asyncio.gather(*asked))
+        return _stood_for(await asyncio.gather(*asked))
 
-    async def _health(self, service: Service, url: str) -> tuple[dict[str, Any], bool]:
+    async def _health(self, source: str, service: Service, url: str, word: str) -> tuple[dict[str, Any], bool]:
         async with self._probes:
-            answer = await probe(self._http, url, word=service.health_word, timeout=service.health_timeout)
+            answer = await probe(self._http, url, word=word, timeout=service.health_timeout)
         reading = {
-            "source": "health",
+            "source": source,
             "name": answer.url,
             "ok": answer.ok,
             "reason": Reason.OK.value if answer.ok else Reason.BAD.value,
@@ -197,7 +200,14 @@ class Verifier:
         if not ages:
             return inconclusive(query, Reason.STALE, "its series have ended (the target is no longer scraped)")
         at = now - max(one.value for one in ages)
-        return judge(query, _dated(samples, at), now, asked.since, asked.how.max_staleness)
+        reading = judge(query, _dated(samples, at), now, asked.since, asked.how.max_staleness)
+        if reading.verdict is None or query.min_samples <= 1:
+            return reading
+        counts = await metrics.query(sample_counts(found, asked.window))
+        if (fewest := min((one.value for one in counts), default=0.0)) < query.min_samples:
+            why = f"{shown(fewest)} samples since the action's end (at least {query.min_samples})"
+            return inconclusive(query, Reason.FEW_SAMPLES, why)
+        return reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +234,20 @@ class _Asked:
     def filled(self, expr: str) -> str:
         """Return the expression with its slots filled in; raises TemplateError."""
         return render_query(expr, self.labels, {}, service=self.service.name, window=self.window)
+
+
+def _stood_for(readings: Sequence[tuple[dict[str, Any], bool]]) -> list[tuple[dict[str, Any], bool]]:
+    """Let probes that are all good stand for the traffic that queries lack; any that isn't good speaks for itself."""
+    probes = [reading for reading, _ in readings if reading["source"] == "probe"]
+    if not probes or not all(reading["ok"] is True for reading in probes):
+        return list(readings)
+    text = "; a probe stands for it"
+    return [
+        ({**reading, "ok": True, "reason": Reason.PROBED.value, "text": reading["text"] + text}, failed)
+        if reading["reason"] == Reason.NO_TRAFFIC.value
+        else (reading, failed)
+        for reading, failed in readings
+    ]
 
 
 def _dated(samples: Sequence[Sample], at: float) -> list[Sample]:

@@ -17,7 +17,7 @@ from receiver.core.playbook import Query
 
 
 class Reason(StrEnum):
-    """Why a reading has its verdict; all but `ok` and `bad` are inconclusive."""
+    """Why a reading has its verdict; all but `ok`, `bad` and `probed` are inconclusive."""
 
     OK = "ok"
     BAD = "bad"
@@ -26,7 +26,9 @@ class Reason(StrEnum):
     STALE = "stale"
     ERROR = "error"
     NO_TRAFFIC = "no_traffic"
+    FEW_SAMPLES = "few_samples"
     TOO_EARLY = "too_early"
+    PROBED = "probed"
 
 
 class Figure(Protocol):

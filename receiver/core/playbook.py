@@ -32,6 +32,7 @@ class Query:
         name: for the timeline.
         traffic: an expression for the number of requests within `$window`; below `min_traffic` it is inconclusive.
         min_traffic: requests asked for within the window.
+        min_samples: samples since the action's end that each of its selectors must have.
         unit: printed behind the figures.
     """
 
@@ -41,6 +42,7 @@ class Query:
     name: str = ""
     traffic: str | None = None
     min_traffic: float = 0.0
+    min_samples: int = 2
     unit: str = ""
 
 
@@ -58,6 +60,8 @@ class Verification:
         consecutive_failures: bad looks in a row that make a failure before the deadline.
         timeout: seconds until the deadline; still undecided then is inconclusive (or failed when looks were bad).
         max_staleness: age in seconds from which a sample is stale.
+        probe: endpoints that are requested at each look; while all of them answer 2xx in time, they stand for the
+            traffic that a query lacks.
     """
 
     health: bool = True
@@ -69,6 +73,7 @@ class Verification:
     consecutive_failures: int = 6
     timeout: float = 120.0
     max_staleness: float = 60.0
+    probe: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,15 @@ def freshness(found: Sequence[str]) -> str:
     return " or ".join(parts)
 
 
+def sample_counts(found: Sequence[str], window: float) -> str:
+    """Return an expression for how many samples each selector has within the last seconds, of its fullest series."""
+    parts = (
+        f'label_replace(max(count_over_time({one}[{max(1, int(window))}s])), "selector", "{number}", "__name__", ".*")'
+        for number, one in enumerate(found[:SELECTORS_LIMIT])
+    )
+    return " or ".join(parts)
+
+
 def _tokens(expr: str) -> list[tuple[str, str]]:
     return [(one.lastgroup or "", one.group()) for one in _TOKEN.finditer(expr) if one.lastgroup != "space"]
 

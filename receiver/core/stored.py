@@ -93,7 +93,8 @@ def _step(data: Mapping[str, Any]) -> Step:
 
 
 def _verification(data: Mapping[str, Any]) -> Verification:
-    return Verification(**{**data, "queries": tuple(Query(**query) for query in data["queries"])})
+    queries = tuple(Query(**query) for query in data["queries"])
+    return Verification(**{**data, "queries": queries, "probe": tuple(data.get("probe", ()))})
 
 
 def _matchers(data: Iterable[Mapping[str, str]]) -> tuple[Matcher, ...]:

@@ -136,6 +136,8 @@ def _verification(*models: VerifyModel | None) -> Verification:
     merged = _merged(*models)
     if "queries" in merged:
         merged["queries"] = tuple(_query(query) for query in merged["queries"])
+    if "probe" in merged:
+        merged["probe"] = tuple(merged["probe"])
     return Verification(**merged)
 
 

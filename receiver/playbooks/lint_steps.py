@@ -157,5 +157,5 @@ def _can_pass(subject: Subject, loc: Loc, label: str, step: StepModel, playbook:
             f" don't fit into its timeout of {format_duration(verify.timeout)}"
         )
         yield subject.error(at, text)
-    if not verify.health and not verify.target and not verify.queries:
+    if not verify.health and not verify.target and not verify.queries and not verify.probe:
         yield subject.error(at, f"{label}: its verification asks nothing; give queries, or health or target")

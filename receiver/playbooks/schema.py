@@ -129,6 +129,9 @@ class QueryModel(Model):
     min_traffic: float = Field(
         0.0, ge=0, allow_inf_nan=False, description="Fewer requests than this prove nothing: inconclusive."
     )
+    min_samples: int = Field(
+        2, ge=1, le=1000, description="Samples since the action's end that each of its series needs: inconclusive (2)."
+    )
     unit: Annotated[str, Field(max_length=20)] = Field("", description="Printed behind the figures.")
 
 
@@ -138,6 +141,12 @@ class VerifyModel(Model):
     health: bool | None = Field(None, description="Ask the health endpoints (true).")
     target: bool | None = Field(None, description="Ask the target's own state (true).")
     queries: list[QueryModel] | None = Field(None, max_length=10, description="PromQL conditions; all must hold.")
+    probe: list[HttpUrl] | None = Field(
+        None,
+        max_length=10,
+        description="Endpoints that are requested at each look and must answer 2xx in time. With them a query that "
+        "finds too little traffic is passed over; without, no traffic is inconclusive.",
+    )
     initial_delay: Duration | None = Field(None, description="Time before the first look (5s).")
     interval: PositiveDuration | None = Field(None, description="Time between looks (5s).")
     consecutive: int | None = Field(None, ge=1, le=100, description="Good looks in a row that make a pass (3).")

@@ -42,7 +42,7 @@ async def test_a_figure_within_its_bound_passes_and_one_beyond_it_is_bad(
     verifier: Verifier, exporter: Exporter, until: Until
 ) -> None:
     exporter.text = "depth 7\n"
-    until("depth", lambda values: values == [7.0])
+    until("count_over_time(depth[20s])", lambda values: values != [] and values[0] >= 2)
     expr = 'max(depth{job="{{ labels.job }}"})'
     assert reason(await look(verifier, Query(expr, "<= 7"))) == (True, "ok")
     bad = await look(verifier, Query(expr, "< 7", name="depth", unit="jobs"))
@@ -89,8 +89,8 @@ async def test_a_rate_that_outlives_its_target_is_stale(verifier: Verifier, expo
 async def test_a_sample_of_before_the_action_is_too_early(verifier: Verifier, exporter: Exporter, until: Until) -> None:
     exporter.text = f"steady 1 {int((time.time() - 10) * 1000)}\n"
     until("steady", lambda values: values == [1.0])
-    assert reason(await look(verifier, Query("steady", "== 1"), ago=5.0)) == (None, "too_early")
-    assert reason(await look(verifier, Query("steady", "== 1"), ago=30.0)) == (True, "ok")
+    assert reason(await look(verifier, Query("steady", "== 1", min_samples=1), ago=5.0)) == (None, "too_early")
+    assert reason(await look(verifier, Query("steady", "== 1", min_samples=1), ago=30.0)) == (True, "ok")
 
 
 async def test_a_window_never_reaches_back_before_the_action(verifier: Verifier) -> None:
@@ -109,6 +109,14 @@ async def test_too_little_traffic_is_inconclusive_also_for_a_failure(
     seen = await look(verifier, query)
     assert (reason(seen), seen.failed_now) == ((None, "no_traffic"), False)
     assert "0 requests in 30 s (at least 10)" in seen.text or "0 requests in 29 s (at least 10)" in seen.text
+
+
+async def test_a_figure_of_one_sample_is_inconclusive(verifier: Verifier, exporter: Exporter, until: Until) -> None:
+    exporter.text = f"single 1 {int(time.time() * 1000)}\n"
+    until("single", lambda values: values == [1.0])
+    seen = await look(verifier, Query("single", "== 1"))
+    assert reason(seen) == (None, "few_samples")
+    assert "1 samples since the action's end (at least 2)" in seen.text
 
 
 async def test_an_error_is_inconclusive_and_says_what_prometheus_says(verifier: Verifier) -> None:

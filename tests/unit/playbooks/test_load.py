@@ -152,6 +152,7 @@ FULL: dict[str, Any] = {
             "consecutive_failures": 3,
             "timeout": "99s",
             "max_staleness": "5s",
+            "probe": ["http://127.0.0.1:1/probe"],
         },
         "approval": {
             "restart": {
@@ -193,7 +194,7 @@ FULL: dict[str, Any] = {
                         "queries": [
                             {
                                 "name": "q", "expr": "up", "success": "> 0", "failure": "> 9", "traffic": "t",
-                                "min_traffic": 3, "unit": "s",
+                                "min_traffic": 3, "min_samples": 4, "unit": "s",
                             }
                         ]
                     },
@@ -210,7 +211,7 @@ FULL: dict[str, Any] = {
 
 _OTHER: dict[str, Any] = {
     "url": "unix:///x", "traffic": "proxy", "severity": "P3", "default": "P1", "match": "z=z",
-    "labels": ["zone"], "urls": ["http://h/other"], "success": "> 5", "failure": "> 5", "action": "rollback",
+    "labels": ["zone"], "urls": ["http://h/other"], "probe": ["http://h/other"], "success": "> 5", "failure": "> 5", "action": "rollback",
     "selector": {"q": "q"}, "env": {"q": "2"}, "health_url": "http://h/y", "parameters": {"to": 2}, "aliases": ["q"], "command": ["q"],
 }  # fmt: skip
 

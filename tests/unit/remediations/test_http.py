@@ -106,9 +106,7 @@ async def test_a_file_without_a_usable_token_is_refused_before_anything_is_sent(
     assert "Zeilen" not in str(told.value)
 
 
-@pytest.mark.parametrize(
-    "headers", [{"X-Service": "größe"}, {"X-Service": "a\nHost: b"}, {"X Service": "a"}, {"": "a"}]
-)
+@pytest.mark.parametrize("headers", [{"X-A": "größe"}, {"X-A": "a\nHost: b"}, {"X A": "a"}, {"": "a"}])
 def test_a_header_that_an_alert_spoiled_is_refused(headers: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="holds what no header can"):
         ACTION.parameters.model_validate({"url": "http://a.test/x", "headers": headers})

@@ -38,15 +38,20 @@ class Clock:
 class Metrics:
     """Answers by the beginning of the expression; what was asked is kept."""
 
-    def __init__(self, *, age: float | None = 1.0, **answers: float | list[float] | str) -> None:
+    def __init__(
+        self, *, age: float | None = 1.0, samples: tuple[float, ...] = (9.0,), **answers: float | list[float] | str
+    ) -> None:
         self.asked: list[str] = []
         self._answers = answers
         self._age = age
+        self._samples = samples
 
     async def query(self, expr: str, at: float | None = None) -> Sequence[Sample]:
         self.asked.append(expr)
         if expr.startswith("label_replace(time()"):
             return [Sample({"selector": "0"}, self._age, NOW)] if self._age is not None else []
+        if expr.startswith("label_replace(max(count_over_time("):
+            return [Sample({"selector": str(number)}, value, NOW) for number, value in enumerate(self._samples)]
         found = next(answer for name, answer in self._answers.items() if expr.startswith(name))
         if isinstance(found, str):
             raise MetricsUnavailable(found)
@@ -74,10 +79,11 @@ async def look(
     target: Verdict | None = None,
     ago: float = 60.0,
     labels: dict[str, str] | None = None,
+    probe: tuple[str, ...] = (),
 ) -> Look:
     async with httpx.AsyncClient(transport=httpx.MockTransport(health)) as http:
         verifier = Verifier(metrics, http, Clock())
-        how = Verification(queries=queries)
+        how = Verification(queries=queries, probe=probe)
         return await verifier.look(how, service(*urls), PLAYBOOK, labels or {}, since=NOW - ago, target_verdict=target)
 
 
@@ -207,3 +213,49 @@ async def test_the_figures_of_before_look_back_five_minutes() -> None:
         (reading,) = await verifier.baseline(how, service(), PLAYBOOK, {})
     assert metrics.asked[0] == "rate(x[300s])"
     assert (reading["name"], reading["value"], reading["ok"]) == ("errors", 0.4, False)
+
+
+@pytest.mark.parametrize(
+    ("samples", "reason"), [((2.0,), "ok"), ((1.0,), "few_samples"), ((9.0, 1.0), "few_samples"), ((), "few_samples")]
+)
+async def test_a_figure_of_too_few_samples_proves_nothing(samples: tuple[float, ...], reason: str) -> None:
+    good = await look(Metrics(errors=0.01, samples=samples), QUERY)
+    bad = await look(Metrics(errors=0.9, samples=samples), QUERY)
+    assert reasons(good) == [reason]
+    assert good.verdict is (True if reason == "ok" else None)
+    assert bad.verdict is (False if reason == "ok" else None)
+    assert bad.failed_now is (reason == "ok")
+
+
+async def test_samples_are_counted_since_the_actions_end() -> None:
+    metrics = Metrics(errors=0.01)
+    await look(metrics, QUERY, ago=42.0)
+    assert 'max(count_over_time(errors{service="api"}[42s]))' in metrics.asked[-1]
+
+
+async def test_one_sample_is_enough_where_the_playbook_says_so() -> None:
+    assert (await look(Metrics(errors=0.01, samples=(1.0,)), replace(QUERY, min_samples=1))).verdict is True
+
+
+BUSY = replace(QUERY, traffic="traffic", min_traffic=5.0)
+
+
+async def test_a_probe_stands_for_the_traffic_that_is_not_there() -> None:
+    quiet = Metrics(traffic=1.0, errors=0.0)
+    assert (await look(quiet, BUSY)).verdict is None
+    seen = await look(quiet, BUSY, probe=("http://api/ok",))
+    assert seen.verdict is True
+    assert [(one["source"], one["reason"]) for one in seen.readings] == [("probe", "ok"), ("prometheus", "probed")]
+    assert "1 requests in 60 s (at least 5); a probe stands for it" in seen.text
+
+
+async def test_a_probe_that_fails_is_bad_and_stands_for_nothing() -> None:
+    seen = await look(Metrics(traffic=1.0, errors=0.0), BUSY, probe=("http://api/ok", "http://api/gone"))
+    assert seen.verdict is False
+    assert reasons(seen)[-1] == "no_traffic"
+
+
+async def test_a_probe_needs_no_word_and_does_not_excuse_bad_figures() -> None:
+    seen = await look(Metrics(traffic=9.0, errors=0.2), BUSY, probe=("http://api/degraded",))
+    assert [(one["source"], one["ok"]) for one in seen.readings] == [("probe", True), ("prometheus", False)]
+    assert seen.verdict is False
