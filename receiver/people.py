@@ -19,7 +19,7 @@ class Role(StrEnum):
     """What a person may do; each role includes the ones before it.
 
     VIEWER reads. RESPONDER acknowledges, takes over, adds notes and closes. APPROVER approves and denies. ADMIN turns
-    the kill switch, pauses playbooks and reloads the policy.
+    the kill switch and reloads policy and people.
     """
 
     VIEWER = "viewer"

@@ -47,7 +47,7 @@ class PersonModel(Model):
         min_length=1,
         max_length=4,
         description="`viewer` reads; `responder` acknowledges, takes over and closes; `approver` approves and denies; "
-        "`admin` turns the kill switch, pauses and reloads. Each includes the ones before it.",
+        "`admin` turns the kill switch and reloads. Each includes the ones before it.",
     )
     tokens: Annotated[list[TokenHash], BeforeValidator(_list_of_hashes)] = Field(
         [],

@@ -21,6 +21,7 @@ from receiver.core.guardrails import (
 )
 from receiver.core.playbook import FleetLimits, Guardrails
 from tests.unit.core.life import Life, playbook, step
+from tests.unit.house.sources import ROOT
 
 NOW = 2000.0
 
@@ -241,3 +242,8 @@ def test_min_healthy_is_one_less_than_there_are_unless_declared() -> None:
 
 def test_an_answer_that_allows_says_so() -> None:
     assert {one.word for one in check(facts(), NOW)} == {Word.ALLOWED}
+
+
+def test_every_guardrail_is_explained_to_whoever_reads_its_name_at_night() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    assert [one.guardrail for one in check(facts(), NOW) if f"| `{one.guardrail}` |" not in page] == []
