@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from receiver.core.matchers import contradiction, implies
 from receiver.playbooks.lint_steps import lint_steps
-from receiver.playbooks.positions import Loc
+from receiver.playbooks.positions import Loc, place_of
 from receiver.playbooks.problems import Problem
 from receiver.playbooks.schema import PlaybookModel
 from receiver.playbooks.subject import Subject
@@ -38,12 +38,14 @@ def _reachable(subject: Subject, index: int, playbook: PlaybookModel) -> Iterato
         return
     for earlier_index, earlier in enumerate(subject.file.playbooks[:index]):
         if subject.trusted("playbooks", earlier_index, "match") and implies(earlier.match, playbook.match):
-            yield subject.error(loc, _shadow_text(earlier, playbook))
+            files = {place_of(subject.node, ("playbooks", one, "match")).file for one in (index, earlier_index)}
+            yield subject.error(loc, _shadow_text(earlier, playbook, overlaid=len(files) > 1))
             return
 
 
-def _shadow_text(earlier: PlaybookModel, later: PlaybookModel) -> str:
-    text = f"playbooks.{later.name} can never match: `{earlier.name}` above takes everything that it would; move it up"
+def _shadow_text(earlier: PlaybookModel, later: PlaybookModel, *, overlaid: bool) -> str:
+    where = "put it above that in the first file: a later file's own playbooks come last" if overlaid else "move it up"
+    text = f"playbooks.{later.name} can never match: `{earlier.name}` above takes everything that it would; {where}"
     if earlier.target != later.target:
         return f"{text} (its other `target` doesn't help: the first playbook that matches leads)"
     if earlier.match == later.match and earlier.severity != later.severity:

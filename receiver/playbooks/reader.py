@@ -205,7 +205,13 @@ class _Builder:
         if node.value is None:
             self.problems.append(Problem(place, "a key is missing before the colon"))
             return None
-        return node.value if isinstance(node.value, str) else str(node.value)
+        text = node.value if isinstance(node.value, str) else str(node.value)
+        if text.endswith(":"):
+            self.problems.append(
+                Problem(place, f"`{text}` is taken for a key with a colon in it; write a space behind it")
+            )
+            return None
+        return text
 
     def _scalar(self, event: ScalarEvent) -> ScalarNode:
         text = str(event.value)

@@ -80,6 +80,13 @@ def test_a_new_name_in_a_later_file_must_be_whole(tmp_path: Path) -> None:
         load_policy(paths, ACTIONS)
 
 
+def test_a_playbook_of_a_later_file_that_comes_too_late_is_not_told_to_move_up_there(tmp_path: Path) -> None:
+    over = "playbooks: [{name: mine, match: [alertname=ServiceDown, service=db], severity: P1}]"
+    (problem,) = check_files(files(tmp_path, GOOD, over), ACTIONS)
+    assert problem.place.file.endswith("1.yaml")
+    assert "put it above that in the first file: a later file's own playbooks come last" in problem.message
+
+
 def test_a_later_file_may_change_the_runtime(tmp_path: Path) -> None:
     over = "services: {api: {runtime: process, engine: , selector: , command: [run, it]}}"
     policy = load_policy(files(tmp_path, GOOD, over), ACTIONS)

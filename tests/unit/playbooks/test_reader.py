@@ -57,6 +57,7 @@ def test_yaml_is_read_by_the_core_schema(text: str, expected: object) -> None:
         (b"a: 1\nb: 2\na: 3", "3:1", "`a` is here a second time; the first is in line 1"),
         (b"a: {b: 1, b: 2}", "1:11", "`b` is here a second time"),
         (b"a: &x {b: 1}\nc:\n  <<: *x", "3:3", "merge keys (<<)"),
+        (b"a: {b:}", "1:5", "`b:` is taken for a key with a colon in it; write a space behind it"),
         (b"? [a]\n: b", "1:3", "a key must be a text"),
         (b": b", "1:1", "a key is missing"),
         (b"a: !!python/object:os.system x", "1:4", "tag tag:yaml.org,2002:python/object:os.system is not supported"),
