@@ -114,6 +114,13 @@ class Metrics:
         self.work_failures = self._counter("work_failures", "Times that work on an incident failed by a defect.")
         self.outbox_sent = self._counter("outbox_sent", "Messages by lane and outcome.", "lane", "outcome")
         self.votes = self._counter("votes", "Approvals and denials by people.", "decision")
+        # A series that appears with its first event has no rate for it.
+        for verdict in ("passed", "failed", "inconclusive"):
+            self.verifications.labels(verdict)
+        for decision in ("approved", "denied"):
+            self.votes.labels(decision)
+        for state in ("resolved", "closed"):
+            self.incidents_ended.labels(state)
 
     # --- how it stands ----------------------------------------------------------------------------------------------
 

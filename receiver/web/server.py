@@ -12,7 +12,7 @@ from typing import Any, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from receiver.errors import SettingsError
+from receiver.errors import RemediatorError
 from receiver.settings import Settings
 from receiver.settings_values import Address
 from receiver.web.body import WHOLE
@@ -43,7 +43,7 @@ def bind(address: Address) -> socket.socket:
     """Return a listening socket.
 
     Raises:
-        SettingsError: the address can't be had; says why.
+        RemediatorError: the address can't be had; says why.
     """
     host = "127.0.0.1" if address.host == "localhost" else address.host
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
@@ -54,7 +54,7 @@ def bind(address: Address) -> socket.socket:
     except OSError as error:
         sock.close()
         hint = "; is it running already? --listen chooses another port" if error.errno == 98 else ""
-        raise SettingsError([f"cannot listen on {address}: {error.strerror or error}{hint}"]) from None
+        raise RemediatorError(f"cannot listen on {address}: {error.strerror or error}{hint}") from None
     sock.setblocking(False)
     return sock
 

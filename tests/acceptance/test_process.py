@@ -225,6 +225,6 @@ def test_a_port_that_is_taken_is_told_without_a_traceback(service: Service, tmp_
         port = taken.getsockname()[1]
         database = f"sqlite:///{tmp_path / 'other.db'}"
         answer = service.command("serve", "--listen", f"127.0.0.1:{port}", "--database", database)
-    assert answer.returncode != 0
+    assert answer.returncode == 1
     assert f"127.0.0.1:{port}" in answer.stderr
     assert "Traceback" not in answer.stderr

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from receiver.core.incident import Incident
-from receiver.errors import SettingsError
+from receiver.errors import RemediatorError
 from receiver.ports import IncidentFilter
 from receiver.settings import load
 from receiver.web.server import MAX_HEADERS, bind, listen_address, raise_file_limit
@@ -241,7 +241,7 @@ def test_a_port_that_is_taken_is_told_in_words() -> None:
     sock = bind(load({"listen": "127.0.0.1:0"}, {}).listen)
     try:
         port = sock.getsockname()[1]
-        with pytest.raises(SettingsError, match=f"cannot listen on 127.0.0.1:{port}: .*running already"):
+        with pytest.raises(RemediatorError, match=f"cannot listen on 127.0.0.1:{port}: .*running already"):
             bind(load({"listen": f"127.0.0.1:{port}"}, {}).listen)
     finally:
         sock.close()

@@ -298,6 +298,12 @@ async def test_metrics_show_what_the_store_counts() -> None:
         assert line in text
 
 
+async def test_what_can_be_counted_is_there_before_the_first_time() -> None:
+    text = (await get(edge(), "/metrics")).text
+    for series in ('verifications_total{verdict="inconclusive"}', 'votes_total{decision="denied"}'):
+        assert f"remediator_{series} 0.0" in text
+
+
 async def test_metric_names_follow_the_conventions() -> None:
     text = (await get(edge(), "/metrics")).text
     ours = re.findall(r"^# TYPE (remediator_\w+) (\w+)$", text, re.MULTILINE)
