@@ -309,6 +309,20 @@ CASES: Final = [
         {f"{HERE}.verify": {"queries": [{**QUERY, "traffic": "requests"}]}},
     ),
     Case(
+        "QueryModel.min_samples",
+        f"{HERE}.verify.queries.0.min_samples",
+        measured(1.0, judged),
+        [(2, "passed"), (3, "inconclusive")],
+        QUERIED,
+    ),
+    Case(
+        "VerifyModel.probe",
+        f"{HERE}.verify.probe",
+        measured(1.0, judged, traffic=5.0),
+        [([], "inconclusive"), (["http://127.0.0.1:9/probe"], "failed")],
+        {f"{HERE}.verify": {"queries": [{**QUERY, "traffic": "requests", "min_traffic": 20}]}},
+    ),
+    Case(
         "QueryModel.unit",
         f"{HERE}.verify.queries.0.unit",
         measured(9.0, words("errors 9 parrots")),
