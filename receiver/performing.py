@@ -65,7 +65,8 @@ class Performer:
         self._calls.start(intent.action_id, call)
         if not await self._calls.ended(intent.action_id, limit):
             text = f"it takes longer than its limit of {limit:.0f} s; its target stays locked until it ends"
-            return await self._wait(incident, ev.StepInDoubt(intent.action_id, text, ask_at=self._soon()))
+            doubt = ev.StepInDoubt(intent.action_id, text, ask_at=self._soon(), overdue=True)
+            return await self._wait(incident, doubt)
         return await self._settle(incident, intent, asked)
 
     async def resume(self, incident: Incident, playbook: Playbook, service: Service, action: Action) -> bool:
@@ -125,8 +126,12 @@ class Performer:
 
         A call that was sent before a crash, or whose answer was lost, may still be under way: a container takes its
         time to stop and looks untouched meanwhile. So the target's word counts when the step's limit has passed since
-        the last sign of a call. What was never begun would be a new action: everything is asked anew.
+        the last sign of a call. What was never begun would be a new action: everything is asked anew. When a call that
+        has outlived its limit ends, only a person can tell.
         """
+        if action.overdue:
+            text = f"{seen}; but its call had outlived its limit, and may still come"
+            return await self._doubt(incident, intent_of(action), text, action.asked + 1)
         now = self._clock.now()
         sure_at = action.stirred_at + limit
         if now >= sure_at:

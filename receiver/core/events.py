@@ -206,7 +206,8 @@ class StepStarted:
 class StepInDoubt:
     """It is not known what became of an intent; the target is asked again at `ask_at`. `person`: page people too.
 
-    `quiet`: the target answers, and shows nothing of it yet.
+    `quiet`: the target answers, and shows nothing of it yet. `overdue`: its call has outlived its limit, so that nobody
+    can tell when it ends.
     """
 
     action_id: str
@@ -214,6 +215,7 @@ class StepInDoubt:
     person: bool = False
     ask_at: float = 0.0
     quiet: bool = False
+    overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,14 @@ def _started(incident: Incident, event: ev.StepStarted, at: float) -> Incident:
 
 def _in_doubt(incident: Incident, event: ev.StepInDoubt, at: float) -> Incident:
     action = _under_way(incident, event.action_id)
-    doubted = replace(action, doubt=event.text, person_decides=event.person, ask_at=event.ask_at, quiet=event.quiet)
+    doubted = replace(
+        action,
+        doubt=event.text,
+        person_decides=event.person,
+        ask_at=event.ask_at,
+        quiet=event.quiet,
+        overdue=action.overdue or event.overdue,
+    )
     if not event.quiet:
         doubted = replace(doubted, asked=action.asked + 1, stirred_at=at)
     return replace(incident, action=doubted)
@@ -287,7 +294,7 @@ def _taken_over(incident: Incident, event: ev.TakenOver, at: float) -> Incident:
 
 
 def _cleanup_planned(incident: Incident, event: ev.CleanupPlanned, at: float) -> Incident:
-    return replace(incident, phase=Phase.CLEANUP, cleanup_at=event.at, check=None, retry_at=None)
+    return replace(incident.settled(), phase=Phase.CLEANUP, cleanup_at=event.at, check=None)
 
 
 def _cleanup_interrupted(incident: Incident, event: ev.CleanupInterrupted, at: float) -> Incident:

@@ -71,6 +71,7 @@ class Action:
         approval: with which it was begun; it comes back when the intent is withdrawn.
         stirred_at: UNIX seconds of the last sign that a call for it may be under way.
         quiet: whether the target answered last, and showed nothing of it.
+        overdue: whether its call has outlived its limit.
     """
 
     action_id: str
@@ -87,6 +88,7 @@ class Action:
     ask_at: float = 0.0
     stirred_at: float = 0.0
     quiet: bool = False
+    overdue: bool = False
     approval: Approval | None = None
     undo: bool = False
     cleanup_after: float | None = None

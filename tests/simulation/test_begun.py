@@ -194,6 +194,22 @@ async def test_what_never_began_is_believed_only_when_no_call_can_be_under_way_a
     assert len(await world.store.actions(0.0)) == 1, "what was withdrawn counts for no limit"
 
 
+async def test_a_call_that_was_too_slow_before_a_crash_may_still_come_so_people_decide(make: Make) -> None:
+    world = await make(policy(playbook(step("restart", timeout=0.05))))
+    real = world.runtime.restart
+    Restarts(world)
+    await world.fire()
+    await world.run(20.0)
+    await world.executor.close()
+    await world.close()
+    world.runtime.restart = real  # type: ignore[method-assign]
+    await world.open()
+    await world.run(200.0)
+    incident = await world.incident()
+    assert (await started(world), incident.phase) == (1, Phase.ESCALATED), await world.story()
+    assert incident.action is not None
+
+
 async def test_a_lost_answer_is_asked_for_until_its_call_can_not_be_under_way_any_more(make: Make) -> None:
     world = await make(policy(playbook(step("restart", timeout=LIMIT, healthy_within=1.0))))
     real = world.runtime.restart

@@ -22,11 +22,12 @@ from receiver.engine import Engine
 from receiver.executor import Executor
 from receiver.looking import Looker
 from receiver.operations import Operations
-from receiver.ports import IncidentFilter, Sample
+from receiver.ports import IncidentFilter, Sample, Store
 from receiver.simulating import Simulator
 from receiver.store.sqlite import SqliteStore
 from receiver.targets import Targets, known_good_key
 from receiver.verifier import Verifier
+from remediations.protocol import Remediation
 from remediations.registry import load_actions
 from remediations.runtimes.memory import Behaviour, MemoryRuntime
 
@@ -139,13 +140,13 @@ class World:
 
     async def open(self) -> None:
         """Start the service: on what the store holds, nothing else."""
-        self.store = SqliteStore.open(self.path, self.clock)
+        self.store = self.open_store()
         self.http = httpx.AsyncClient()
         self.kill = KillSwitch(self.store, self.clock, None)
         await self.kill.load()
         self.engine = Engine(self.store, self.clock, self.ids, self.rules, mode=self.mode, lanes=("console",))
         await self.engine.use(self.rules)
-        actions = load_actions().actions
+        actions = self.load_actions()
         targets = Targets(self.store, self.clock, self.http, self.kill, lambda _: self.runtime)
         verifier = Verifier(self.metrics, self.http, self.clock, shortest_window=1.0)
         self.actor = Actor(
@@ -155,6 +156,14 @@ class World:
         self.executor = Executor(self.engine, self.clock, self.actor, looker)
         self.operations = Operations(self.engine, self.kill, lambda: None)
         self.simulator = Simulator(self.engine, self.clock, self.actor, looker.confirm)
+
+    def open_store(self) -> Store:
+        """Open what outlives the service."""
+        return SqliteStore.open(self.path, self.clock)
+
+    def load_actions(self) -> Mapping[str, Remediation]:
+        """Return the actions that are installed."""
+        return load_actions().actions
 
     async def close(self) -> None:
         """Stop the service."""

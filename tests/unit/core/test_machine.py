@@ -475,3 +475,16 @@ def test_why_a_guardrail_refused_is_told_to_whoever_is_called() -> None:
     life.diagnosed()
     life.feed(ev.StepRefused("restart", "target", "there is no such socket"))
     assert life.incident.escalation == "guardrail target refused the next step: there is no such socket"
+
+
+def test_what_was_refused_before_does_not_hold_up_the_cleanup() -> None:
+    life = Life(playbook(step("scale", cleanup_after=30.0)))
+    life.diagnosed()
+    life.run("scale")
+    life.alerts(ended=1)
+    life.look(True, times=2)
+    life.feed(ev.StepRefused("scale", "kill_switch", "it is on", retry_at=life.now + 15, give_up_at=life.now + 900))
+    life.look(True, times=6)
+    assert life.phase() is Phase.CLEANUP
+    life.advance(31.0)
+    assert isinstance(life.due(), TakeBack)
