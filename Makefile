@@ -62,7 +62,7 @@ simulate: install ## say what would be done about PAYLOAD=file.json; changes not
 	@$(BIN)/remediator simulate $(PAYLOAD)
 
 benchmark: install ## measure the ingest path beside its yardsticks; writes one report
-	@$(BIN)/python -m deploy.parts.packages webhook wrk
+	@$(BIN)/python -m deploy.parts.packages prometheus-alertmanager webhook wrk
 	$(BIN)/python -m tests.benchmarks
 
 soak: parts ## kill -9 the service ROUNDS times during incidents, on counting and on real targets; writes docs/soak.md

@@ -83,7 +83,7 @@ class Cache:
             bytes, an incident 3 to 4 kB.
     """
 
-    def __init__(self, alerts: int = 20_000, incidents: int = 2_000) -> None:
+    def __init__(self, alerts: int = 10_000, incidents: int = 1_000) -> None:
         self.alerts: TwoGenerations[str, Latest] = TwoGenerations(alerts)
         self.incidents: TwoGenerations[str, Kept] = TwoGenerations(incidents)
         self.open: TwoGenerations[str, str] = TwoGenerations(incidents)

@@ -22,7 +22,7 @@ _STATEMENTS = 256
 """Prepared statements that a connection keeps: each kind of row has one for each of a few sizes."""
 
 
-def open_writer(path: Path, *, cache_kib: int = 16_384) -> sqlite3.Connection:
+def open_writer(path: Path, *, cache_kib: int = 8192) -> sqlite3.Connection:
     """Open the database for the one writer, making it and its schema when needed.
 
     Args:
