@@ -93,6 +93,8 @@ def step_named(playbook: Playbook, name: str | None) -> Step | None:
 
 def next_step(incident: Incident, playbook: Playbook) -> Step | None:
     """Return the first step that has not ended yet; executed steps aren't repeated, also not by another playbook."""
+    if not incident.done:
+        return playbook.steps[0] if playbook.steps else None
     names = {one.step for one in incident.done}
     executed = [(one.action, one.parameters) for one in incident.done if one.action_id]
     return next(

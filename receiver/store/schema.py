@@ -51,7 +51,7 @@ def open_writer(path: Path, *, cache_kib: int = 8192) -> sqlite3.Connection:
     return connection
 
 
-def open_reader(path: Path, *, cache_kib: int = 4096) -> sqlite3.Connection:
+def open_reader(path: Path, *, cache_kib: int = 2048) -> sqlite3.Connection:
     """Open the database for reading only; no lock is needed, and what is read was committed.
 
     Raises:
