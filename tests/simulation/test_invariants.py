@@ -18,7 +18,7 @@ from tests.simulation.chaos import ALERTS, SERVICES, Chaos, an_alert, changed, r
 
 pytestmark = pytest.mark.anyio
 
-ROUNDS = int(os.environ.get("REMEDIATOR_SOAK_ROUNDS", "10"))
+ROUNDS = int(os.environ.get("REMEDIATOR_SOAK_ROUNDS", "50"))
 MOVES = 60
 WEIGHTS = {"fire": 4, "storm": 2, "resolve": 3, "vote": 3, "kill off": 4, "reload": 2}
 WORDS = [
@@ -170,8 +170,8 @@ async def test_in_a_world_that_goes_wrong_in_every_way_the_invariants_hold(tmp_p
     await life(tmp_path / "unused", seed)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(3600)
 async def test_in_many_such_worlds_too(tmp_path: Path) -> None:
-    for seed in range(1000, 1000 + 2 * ROUNDS):
+    for seed in range(1000, 1000 + 20 * ROUNDS):
         await life(tmp_path / "unused", seed)
