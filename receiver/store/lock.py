@@ -21,7 +21,9 @@ class Lock:
     """
 
     def __init__(self, database: Path) -> None:
-        self.path = database.with_name(database.name + ".lock")
+        # Beside the file itself: by another name, a link, it must not be opened twice.
+        real = database.resolve()
+        self.path = real.with_name(real.name + ".lock")
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:

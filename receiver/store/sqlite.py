@@ -211,6 +211,9 @@ class SqliteStore(SqliteReader):
         gauge = Gauge(path, room or Room(), on_low_disk)
         try:
             return cls(path, clock, lock, gauge, keep or retention.Keep(), limits or Limits())
+        except sqlite3.DatabaseError as error:
+            lock.release()
+            raise unusable(path, error) from error
         except BaseException:
             lock.release()
             raise

@@ -60,6 +60,31 @@ async def test_a_database_can_be_had_again_after_it_was_closed(path: Path) -> No
         await store.close()
 
 
+@pytest.mark.parametrize("page", range(1, 9))
+async def test_damage_is_told_in_words_wherever_it_is(path: Path, page: int) -> None:
+    store = SqliteStore.open(path, Clock())
+    await store.submit(webhook([alert(f"{number:016x}") for number in range(50)], NOW))
+    await store.close()
+    raw = bytearray(path.read_bytes())
+    raw[4096 * page : 4096 * (page + 3)] = b"\xff" * 3 * 4096
+    path.write_bytes(raw)
+    said = ""
+    try:
+        await SqliteStore.open(path, Clock()).close()
+    except StoreUnusable as error:
+        said = str(error)
+    assert said == "" or "is damaged" in said
+    Lock(path).release()
+
+
+async def test_another_name_of_the_same_file_is_the_same_database(path: Path) -> None:
+    store = SqliteStore.open(path, Clock())
+    (link := path.with_name("link.db")).symlink_to(path)
+    with pytest.raises(StoreLocked):
+        SqliteStore.open(link, Clock())
+    await store.close()
+
+
 async def test_a_failed_opening_lets_go_of_the_lock(path: Path) -> None:
     path.write_bytes(b"not a database at all" * 1000)
     with pytest.raises(StoreUnusable, match="damaged or not a database"):
