@@ -12,6 +12,9 @@ from receiver.core.alert import AlertStatus
 from receiver.core.events import Recorded
 from receiver.core.incident import Action, Check, Done, FoldError, Incident, Phase
 
+CLEANUP_AGAIN = 60.0
+"""Seconds until what could not be taken back is tried again."""
+
 E = TypeVar("E")
 
 _FIRING = AlertStatus.FIRING
@@ -163,7 +166,7 @@ def _finished(incident: Incident, event: ev.StepFinished, at: float) -> Incident
     action = _under_way(incident, event.action_id)
     after = replace(incident, action=None, check=None, last_action_end=at)
     if action.kind != "step":
-        return _taken_back(after, action, event)
+        return _taken_back(after, action, event, at)
     result = "executed" if event.ok else "failed"
     done = Done(
         action.step,
@@ -183,15 +186,17 @@ def _finished(incident: Incident, event: ev.StepFinished, at: float) -> Incident
     return replace(after, done=(*incident.done, done), phase=phase)
 
 
-def _taken_back(incident: Incident, action: Action, event: ev.StepFinished) -> Incident:
+def _taken_back(incident: Incident, action: Action, event: ev.StepFinished, at: float) -> Incident:
     done = tuple(
         replace(one, taken_back=one.taken_back or event.ok, takes=one.takes + 1)
         if one.action_id == action.cause
         else one
         for one in incident.done
     )
-    phase = Phase.CLEANUP if action.kind == "cleanup" else incident.idle_phase
-    return replace(incident, done=done, phase=phase)
+    if action.kind != "cleanup":
+        return replace(incident, done=done, phase=incident.idle_phase)
+    again_at = incident.cleanup_at if event.ok else at + CLEANUP_AGAIN
+    return replace(incident, done=done, phase=Phase.CLEANUP, cleanup_at=again_at)
 
 
 def _under_way(incident: Incident, action_id: str) -> Action:

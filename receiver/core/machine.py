@@ -12,6 +12,7 @@ from receiver.core import approval as voting
 from receiver.core import events as ev
 from receiver.core.commands import Command, Diagnose, Look, ResumeAction, RunStep, TakeBack
 from receiver.core.incident import Check, Done, Incident, Phase
+from receiver.core.phrases import UNPLANNED
 from receiver.core.playbook import OnFailure, Playbook, Step, Verification
 
 GONE_TIMEOUT = 300.0
@@ -165,10 +166,14 @@ def _hopeless(incident: Incident, now: float) -> str | None:
     if incident.gone_checked and incident.firing == 0 and incident.confirmed is not True:
         return "the alert resolved, but that the service works again could not be shown"
     if incident.give_up_at is not None and now >= incident.give_up_at:
-        return f"guardrail {incident.refused} kept refusing the next step: {incident.refusal}"
+        return f"{_refuser(incident)} the next step, again and again: {incident.refusal}"
     if incident.refused is not None and incident.retry_at is None:
-        return f"guardrail {incident.refused} refused the next step: {incident.refusal}"
+        return f"{_refuser(incident)} the next step: {incident.refusal}"
     return None
+
+
+def _refuser(incident: Incident) -> str:
+    return "nothing can plan" if incident.refused in UNPLANNED else f"guardrail {incident.refused} refused"
 
 
 def _next_rung(incident: Incident, playbook: Playbook, now: float) -> ev.Event | None:
@@ -226,7 +231,7 @@ def _awaiting(incident: Incident, _playbook: Playbook, now: float) -> ev.Event |
     if approval.approved_at is not None and now > approval.approved_at + approval.execute_before:
         return ev.ApprovalEnded(approval.id, "expired", "approved, but it could not start in time")
     if incident.give_up_at is not None and now >= incident.give_up_at:
-        text = f"guardrail {incident.refused} kept refusing the step: {incident.refusal}"
+        text = f"{_refuser(incident)} the step, again and again: {incident.refusal}"
         return ev.ApprovalEnded(approval.id, "expired", text)
     if incident.firing == 0 and not approval.checked:
         return ev.ApprovalSuspended(approval.id, resumed=False, text="the alert resolved: looking whether that is true")
@@ -327,7 +332,7 @@ def _cleanup(incident: Incident, playbook: Playbook, now: float) -> ev.Event | N
             why = f"{rest[0].step} could not be taken back in {CLEANUP_TRIES} tries"
             return escalate(incident, playbook, now, why)
         if incident.give_up_at is not None and now >= incident.give_up_at:
-            why = f"guardrail {incident.refused} kept refusing to take back {rest[0].step}: {incident.refusal}"
+            why = f"{_refuser(incident)} taking back {rest[0].step}, again and again: {incident.refusal}"
             return escalate(incident, playbook, now, why)
     if not rest and incident.last_action_end and incident.hold_until is not None:
         if incident.hold_until < incident.last_action_end:

@@ -90,6 +90,10 @@ def _number(reading: Mapping[str, Any]) -> str | None:
     return f"{value:.0f}" if value == round(value) and abs(value) < 1e9 else f"{value:.3g}"
 
 
+UNPLANNED = frozenset({"action", "target", "template"})
+"""What stands for the guardrail where a step can't even be planned."""
+
+
 def sentences(*parts: str) -> str:
     """Join parts as sentences; empty ones are left out."""
     return " ".join(part if part.endswith((".", "!", "?", "…", ".)")) else f"{part}." for part in parts if part)

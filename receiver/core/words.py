@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from receiver.core import events as ev
 from receiver.core.alert import AlertStatus
-from receiver.core.phrases import before_and_after, clean, day, figures, listed, moment, sentences, span
+from receiver.core.phrases import UNPLANNED, before_and_after, clean, day, figures, listed, moment, sentences, span
 from receiver.core.redaction import hide
 
 E = TypeVar("E")
@@ -105,10 +105,14 @@ def _diagnosed(event: ev.Diagnosed, names: Names) -> str:
 def _refused(event: ev.StepRefused, names: Names) -> str:
     again = f"Asked again at {moment(event.retry_at)}" if event.retry_at is not None else ""
     return sentences(
-        f"Not done: {step_words(event.step, event.kind)}. Guardrail {event.guardrail} refused: {event.reason}",
+        f"Not done: {step_words(event.step, event.kind)}. {_who_refuses(event)}: {event.reason}",
         f"What would release it: {event.release}" if event.release else "",
         again,
     )
+
+
+def _who_refuses(event: ev.StepRefused) -> str:
+    return "It can't be planned" if event.guardrail in UNPLANNED else f"Guardrail {event.guardrail} refused"
 
 
 def _skipped(event: ev.StepSkipped, names: Names) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -32,6 +33,9 @@ def open_writer(path: Path, *, cache_kib: int = 8192) -> sqlite3.Connection:
     Raises:
         StoreUnusable: it can't be opened, is damaged, is no database of ours, or is of a newer release.
     """
+    with suppress(OSError):
+        # It holds what alerts and playbooks say, credentials among it. Its journals get the same mode from SQLite.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     with ExitStack() as failing:
         try:
             connection = failing.enter_context(closing(_connect(path, "rwc")))
@@ -59,6 +63,9 @@ def open_reader(path: Path, *, cache_kib: int = 2048) -> sqlite3.Connection:
     """
     if not path.exists():
         raise StoreUnusable(f"{path}: there is no such database; it is made when the service first starts")
+    with suppress(OSError):
+        # It holds what alerts and playbooks say, credentials among it. Its journals get the same mode from SQLite.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     with ExitStack() as failing:
         try:
             connection = failing.enter_context(closing(_connect(path, "ro")))

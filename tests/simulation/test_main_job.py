@@ -181,7 +181,7 @@ async def test_a_parameter_that_an_alerts_label_spoils_is_a_recorded_refusal(mak
     await world.run(30.0)
     incident = await world.incident()
     assert incident.phase is Phase.ESCALATED
-    told = "guardrail template refused the next step: parameter by: Input should be a valid integer"
+    told = "nothing can plan the next step: parameter by: Input should be a valid integer"
     assert incident.escalation is not None
     assert incident.escalation.startswith(told)
     assert "pydantic" not in await world.story()

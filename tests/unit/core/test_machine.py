@@ -474,7 +474,25 @@ def test_why_a_guardrail_refused_is_told_to_whoever_is_called() -> None:
     life = Life(playbook(step("restart")))
     life.diagnosed()
     life.feed(ev.StepRefused("restart", "target", "there is no such socket"))
-    assert life.incident.escalation == "guardrail target refused the next step: there is no such socket"
+    assert life.incident.escalation == "nothing can plan the next step: there is no such socket"
+
+
+def test_what_could_not_be_taken_back_is_tried_again_later_and_then_left_to_people() -> None:
+    life = Life(playbook(step("scale", cleanup_after=10.0)))
+    life.diagnosed()
+    life.run("scale")
+    life.look(True, times=2)
+    life.alerts(ended=1)
+    life.look(True, times=8)
+    assert life.phase() is Phase.CLEANUP
+    cause = str(life.incident.done[0].action_id)
+    life.advance(10.0)
+    for tries in range(1, 4):
+        assert isinstance(life.due(), TakeBack)
+        life.feed(ev.StepFinished(life.start("scale", kind="cleanup", cause=cause), ok=False, text="busy"))
+        assert life.due() is None, "not again within the same second"
+        assert (life.phase() is Phase.ESCALATED) is (tries == 3)
+        life.advance(60.0)
 
 
 def test_what_was_refused_before_does_not_hold_up_the_cleanup() -> None:

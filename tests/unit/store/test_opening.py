@@ -52,6 +52,15 @@ async def test_a_second_process_is_refused_and_told_who_has_it(path: Path) -> No
     assert "stop that one first" in other.stderr
 
 
+async def test_nobody_else_on_the_machine_can_read_what_alerts_and_playbooks_say(path: Path) -> None:
+    store = SqliteStore.open(path, Clock())
+    await store.put("kill", {"everything": False})
+    files = [path, *path.parent.glob("store.db-*")]
+    assert len(files) >= 3
+    assert {file.name: oct(file.stat().st_mode & 0o077) for file in files} == {file.name: "0o0" for file in files}
+    await store.close()
+
+
 async def test_a_database_can_be_had_again_after_it_was_closed(path: Path) -> None:
     for _ in range(2):
         store = SqliteStore.open(path, Clock())
