@@ -20,10 +20,9 @@ Scenario: TypeAlias = Callable[["Lab"], Awaitable[Any]]
 
 
 class Metrics(FakeMetrics):
-    """Answers with the test's values, as old and as many as it says; does something of the test's first."""
+    """Answers with the test's values, as old as it says; does something of the test's first."""
 
     age = 0.0
-    samples = 2.0
     asked: Callable[[], None] | None = None
 
     async def query(self, expr: str, at: float | None = None) -> Sequence[Sample]:
@@ -32,8 +31,6 @@ class Metrics(FakeMetrics):
             self.asked()
         if "timestamp(" in expr:
             return [Sample({}, self.age, at or 0.0)]
-        if "count_over_time(" in expr:
-            return [Sample({}, self.samples, at or 0.0)]
         return await super().query(expr, at)
 
 

@@ -79,14 +79,18 @@ class CountedIds:
 class FakeMetrics:
     """A metrics source whose answers the test sets."""
 
+    samples = 2.0
+
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
         self.confirms: bool | None = True
         self.values: dict[str, float] = {}
 
     async def query(self, expr: str, at: float | None = None) -> Sequence[Sample]:
-        """Answer with the set value, fresh."""
+        """Answer with the set value, fresh; asked how many samples there are, with their number."""
         value = next((value for name, value in self.values.items() if name in expr), None)
+        if value is not None and "count_over_time" in expr:
+            value = self.samples
         return [] if value is None else [Sample({}, value, at or self._clock.now())]
 
     async def firing(self, alertname: str, labels: Mapping[str, str]) -> bool | None:
