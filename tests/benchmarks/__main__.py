@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks import first_call, rates, storm, sustained, waiting
-from tests.benchmarks.machine import described
+from tests.benchmarks.machine import described, others, others_used
 from tests.benchmarks.report import Section, render
 
 OUTPUT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -40,7 +40,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", metavar="PART", help="one part: " + ", ".join(parts(quick=True)))
     parser.add_argument("--output", type=Path, help="the report's file; by default docs/benchmarks.md for a full run")
     chosen = parser.parse_args()
-    began = time.monotonic()
+    began, used = time.monotonic(), others_used()
     found: list[Section] = []
     for name, part in parts(quick=chosen.quick).items():
         if chosen.only and name not in chosen.only:
@@ -49,9 +49,10 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="remediator-benchmark-") as work:
             sections = part(Path(work))
         found += sections
-        if chosen.only or chosen.quick:
-            print("\n\n".join(one.render() for one in sections), flush=True)
-    report = render(described(), found, seconds=time.monotonic() - began, quick=chosen.quick) + "\n"
+        print("\n\n".join(one.render() for one in sections), file=sys.stderr, flush=True)
+    seconds = time.monotonic() - began
+    machine = f"{described()} {others(used, seconds)}"
+    report = render(machine, found, seconds=seconds, quick=chosen.quick) + "\n"
     print(report)
     output = chosen.output or (None if chosen.quick or chosen.only else OUTPUT)
     if output is not None:

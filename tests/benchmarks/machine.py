@@ -23,6 +23,25 @@ def described() -> str:
     )
 
 
+def others(before: float, seconds: float) -> str:
+    """Say how much others used of the machine, who spoil the figures.
+
+    Args:
+        before: what `others_used` returned at the start.
+        seconds: since then.
+    """
+    cores = max(0.0, others_used() - before) / seconds
+    return f"Other processes used {cores:.1f} of the {os.cpu_count()} cores meanwhile."
+
+
+def others_used() -> float:
+    """Return the seconds of processor that everybody but this process and its ended children used since the start."""
+    user, nice, system, _, _, interrupts, soft = map(int, Path("/proc/stat").read_text().split(maxsplit=8)[1:8])
+    ours = os.times()
+    busy = (user + nice + system + interrupts + soft) / os.sysconf("SC_CLK_TCK")
+    return busy - ours.user - ours.system - ours.children_user - ours.children_system
+
+
 def _gigabytes() -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
 

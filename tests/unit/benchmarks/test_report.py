@@ -7,7 +7,7 @@ import pytest
 
 from receiver.web.parsing import parse
 from tests.benchmarks.load import Load, template
-from tests.benchmarks.machine import described
+from tests.benchmarks.machine import described, others, others_used
 from tests.benchmarks.rates import AT_64, BARE, CONNECTIONS, EVERYWHERE, FOLD, OURS, SIZES, Measured, sections
 from tests.benchmarks.report import Figure, Section, render
 
@@ -71,3 +71,4 @@ def test_the_rates_are_told_for_every_size_and_number_of_connections() -> None:
 
 def test_the_machine_is_described_without_names_or_paths() -> None:
     assert re.fullmatch(r"Measured on \d+ cores [^/]*\.\d+ ms\.", described())
+    assert re.fullmatch(r"Other processes used \d+\.\d of the \d+ cores meanwhile\.", others(others_used(), 1.0))
