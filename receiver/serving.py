@@ -49,6 +49,8 @@ async def _serve(settings: Settings, environment: Mapping[str, str]) -> int:
     # What is there now stays; a full collection would walk through all of it, some 50 ms in which nobody is answered.
     gc.collect()
     gc.freeze()
+    # An alert is some fifty objects that no cycle holds: by default every seventh would start a collection.
+    gc.set_threshold(10_000)
     server = make_server(service.site, settings)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
