@@ -1,6 +1,6 @@
 """Measure everything and write one report: `python -m tests.benchmarks [--quick] [--only PART] [--output FILE]`.
 
-About 14 minutes; with `--quick` about 3. Both are bounded: each part has a limit of its own.
+About 10 minutes, with `--quick` about 3; each part has a limit of its own.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ Part = Callable[[Path], list[Section]]
 def parts(*, quick: bool) -> dict[str, Part]:
     """Return what is measured, by name."""
     return {
-        "rates": lambda work: rates.sections(rates.measure(work, seconds=1 if quick else 2, rounds=1 if quick else 3)),
+        "rates": lambda work: rates.sections(rates.measure(work, seconds=1 if quick else 2, rounds=1 if quick else 2)),
         "sustained": lambda work: [sustained.backlog(work, seconds=5 if quick else 60)],
         "memory": lambda work: [sustained.memory(work, alerts=100_000 if quick else 1_000_000)],
         "storm": lambda work: [storm.storm(work, groups=5_000, group=20_000)],
-        "idle": lambda work: [waiting.idle(work, incidents=10_000, seconds=10 if quick else 30)],
+        "idle": lambda work: [waiting.idle(work, incidents=10_000, seconds=10 if quick else 20)],
         "first": lambda work: [first_call.first_call(work, webhooks=50 if quick else 300)],
     }
 
