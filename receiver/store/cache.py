@@ -80,7 +80,7 @@ class Cache:
 
     Args:
         alerts, incidents: how many of each are remembered at least; at most twice as many. An alert takes some 300
-            bytes, an incident 3 to 4 kB.
+            bytes, an incident 4 to 5 kB.
     """
 
     def __init__(self, alerts: int = 10_000, incidents: int = 1_000) -> None:
