@@ -34,6 +34,9 @@ OBSERVE_LIMIT = 30.0
 ASK_AGAIN = 15.0
 """Seconds between questions to a target about an intent in doubt."""
 
+LOOK_AGAIN = 1.0
+"""Seconds between looks at a target that seems untouched while a call may be under way: it may be half done by now."""
+
 PERSON_AFTER = 4
 """Questions in vain after which people are paged; the asking goes on, and the target stays locked."""
 
@@ -110,7 +113,7 @@ class Performer:
                 )
                 return await self._record(incident, done)
             case Progress.SUPERSEDED:
-                text = f"somebody else changed the target meanwhile: {seen.text}"
+                text = f"the target was changed since: {seen.text}"
                 over = ev.StepFinished(intent.action_id, ok=False, text=text, action=intent.action, restored=True)
                 return await self._record(incident, over)
             case Progress.UNKNOWN:
@@ -136,7 +139,7 @@ class Performer:
         sure_at = action.stirred_at + limit
         if now >= sure_at:
             return await self._record(incident, ev.StepWithdrawn(action.action_id, seen))
-        again_at = min(now + ASK_AGAIN, sure_at)
+        again_at = min(now + LOOK_AGAIN, sure_at)
         if action.quiet:
             await self._engine.record(incident.id, lambda *_: [], again_at=again_at)
             return False

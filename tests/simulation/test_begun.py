@@ -15,7 +15,7 @@ from receiver.core.fold import replay
 from receiver.core.incident import Phase
 from receiver.core.playbook import ApprovalPolicy, FleetLimits, Policy
 from receiver.ports import IncidentFilter
-from remediations.protocol import EngineUnavailable, OutcomeUnknown
+from remediations.protocol import EngineUnavailable, Health, OutcomeUnknown
 from tests.simulation.world import World, playbook, policy, step
 
 pytestmark = pytest.mark.anyio
@@ -208,6 +208,22 @@ async def test_a_call_that_was_too_slow_before_a_crash_may_still_come_so_people_
     incident = await world.incident()
     assert (await started(world), incident.phase) == (1, Phase.ESCALATED), await world.story()
     assert incident.action is not None
+
+
+async def test_what_turns_out_half_done_meanwhile_is_finished_at_once(make: Make) -> None:
+    world = await make(policy(playbook(step("restart", timeout=LIMIT))))
+    hung = world.runtime.services["api"].instances["api-1"]
+    world.runtime.put("api", replace(hung, running=True, status="running", health=Health.UNHEALTHY))
+    await world.fire()
+    await crashed(world)
+    await world.run(10.0)
+    assert (await world.incident()).action is not None, "it seems untouched, and a call may be under way"
+    stopped_at = world.clock.now()
+    world.fails()
+    await world.run(5.0)
+    log = await world.store.events((await world.incident()).id)
+    (finished,) = (one.at for one in log if isinstance(one.event, ev.StepFinished))
+    assert finished - stopped_at <= 3.0, await world.story()
 
 
 async def test_a_lost_answer_is_asked_for_until_its_call_can_not_be_under_way_any_more(make: Make) -> None:
