@@ -264,7 +264,8 @@ class Observation:
 
     Args:
         progress: DONE: nothing is left to do. NOT_STARTED: nothing was done. PARTIAL: `execute` with the same intent
-            finishes or restores it. SUPERSEDED: somebody else changed the target since. UNKNOWN: a person decides.
+            finishes or restores it. SUPERSEDED: somebody else changed the target since, or what was done is taken
+            back: it is not begun again. UNKNOWN: a person decides.
         text: what was seen, for people.
         post_state: the target's state when DONE.
     """

@@ -137,7 +137,10 @@ class RollbackAction:
             # A replacement that isn't healthy any more is for the verification to judge: it was done.
             return Observation(Progress.DONE, text, snapshot(instances.values()))
         if all(one is Progress.NOT_STARTED for one in progress.values()):
-            return Observation(Progress.NOT_STARTED, text)
+            tried = [
+                why for name in progress if (why := _tried(instances[name], recorded(intent.plan.pre_state, name)))
+            ]
+            return Observation(Progress.SUPERSEDED if tried else Progress.NOT_STARTED, "; ".join(tried) or text)
         return Observation(Progress.PARTIAL, text)
 
     async def verify(self, context: Context, intent: Intent) -> Verdict:
@@ -226,7 +229,8 @@ async def _replace(context: Context, intent: Intent, name: str, version: KnownGo
         raise ActionRefused(f"{name} was changed by somebody else")
     instances = await read_instances(context)
     if progress is Progress.NOT_STARTED:
-        reason = _changed(instances, before) or peers_missing(context, instances, name)
+        reason = _changed(instances, before) or _tried(instances[name], before)
+        reason = reason or peers_missing(context, instances, name)
         if reason is not None:
             raise ActionRefused(reason)
         await context.checkpoint()
@@ -284,6 +288,21 @@ def _changed(instances: Mapping[str, Instance], before: Instance) -> str | None:
     if now.image_id != before.image_id:
         return f"{before.name} runs {now.image} by now: somebody else changed it"
     return f"{before.name} was created anew by somebody else" if now.id != before.id else None
+
+
+def _tried(now: Instance, before: Instance | None) -> str | None:
+    """Say that an instance was started again since the plan, None when it wasn't or has restarted by itself.
+
+    A try that failed ends with the old instance started again, and nothing else is left of it: without this, a crash
+    before its outcome was stored would lead to a second one. A runtime that restarts by itself counts that, and counts
+    anew after a start by others.
+    """
+    if before is None or now.started_at == before.started_at or now.restart_count > before.restart_count:
+        return None
+    return (
+        f"{now.name} was started again since the plan was made: this rollback was tried and taken back, "
+        "or somebody restarted it"
+    )
 
 
 async def _progress(context: Context, intent: Intent, instances: Mapping[str, Instance], name: str) -> Progress:

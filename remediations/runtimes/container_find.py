@@ -14,6 +14,9 @@ from remediations.runtimes.container_spec import name_of
 OLD = ".remediator-old"
 """How a container is named that waits for its replacement to become healthy."""
 
+FAILED = ".remediator-failed"
+"""How a replacement is named that did not become healthy, until the old container is back in its place."""
+
 PROJECT = "com.docker.compose.project"
 ONE_OFF = "com.docker.compose.oneoff"
 BY_NAME = "container_name"
@@ -75,7 +78,7 @@ def row_name(row: Mapping[str, Any]) -> str:
 
 
 def _set_aside(row: Mapping[str, Any]) -> bool:
-    return row_name(row).endswith(OLD)
+    return row_name(row).endswith((OLD, FAILED))
 
 
 def instance(container: Mapping[str, Any]) -> Instance:

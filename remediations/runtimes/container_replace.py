@@ -3,7 +3,8 @@
 1. the wanted image is inspected, so that a missing one is harmless; 2. old is renamed; 3. new is created, stamped;
 4. old's restart policy is set to `no` and old is stopped; 5. new is started and waited for; 6. old is removed, its
 volumes kept. After a crash between any two calls, running it again ends with exactly one container in its place. The
-old restart policy is kept in a label of the new container, and put back before the new one is removed.
+old restart policy is kept in a label of the new container. One that fails is set aside in its turn and removed last of
+all, when the old one is back: as long as it is there, running it again finishes the restoring and tries nothing anew.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from remediations.protocol import (
     STAMP_REPLACED_BY,
@@ -25,7 +26,7 @@ from remediations.protocol import (
 )
 from remediations.runtimes import container_find as find
 from remediations.runtimes import container_spec as spec
-from remediations.runtimes.container_errors import Gone, begun
+from remediations.runtimes.container_errors import Conflict, Gone, begun
 
 if TYPE_CHECKING:
     from remediations.runtimes.containers import ContainersRuntime
@@ -53,12 +54,17 @@ class Replacement:
         self._target = target
         self._name = name
         self._old = f"{name}{find.OLD}"
+        self._failed = f"{name}{find.FAILED}"
         self._version = version
         self._action_id = action_id
         self._within = healthy_within
 
     async def run(self) -> Instance:
         """Replace, or restore and raise ActionRefused; raises RemediationError when the old one can't be restored."""
+        failed = await self._find(self._failed)
+        if failed is not None and self._ours(failed):
+            with begun(f"the replacement of {self._name} has failed"):
+                await self._give_up(f"the new container {self._name} failed before")
         old, there = await self._find(self._old), await self._find(self._name)
         if old is None and there is None:
             raise TargetNotFound(f"container {self._name} of {self._target.service} has vanished")
@@ -67,7 +73,7 @@ class Replacement:
         image = await self._wanted()
         if old is None and there is not None:
             request = await self._request(there, image)
-            await self._do(lambda api: api.rename(self._name, self._old))
+            await self._rename(self._name, self._old)
             old, there = there, None
         elif there is not None and not self._ours(there):
             raise ActionRefused(
@@ -82,15 +88,11 @@ class Replacement:
         try:
             if there is None:
                 await self._create(old, request or await self._request(old, image))
-            await self._retire()
-            return await self._start()
+            instance = await self._run_new()
         except ActionRefused as error:
-            try:
-                await self._restore()
-            except ActionRefused as worse:
-                text = f"{error}; and the old container could not be put back in its place: {worse}"
-                raise RemediationError(text) from error
-            raise ActionRefused(f"{error}; the old container is back in its place") from error
+            await self._give_up(str(error))
+        await self._remove(self._old)
+        return instance
 
     async def _wanted(self) -> str | None:
         for reference in (self._version.spec.get("tag"), self._version.image_id):
@@ -116,25 +118,24 @@ class Replacement:
         stamp = (STAMP_REPLACED_BY, self._action_id)
         await self._runtime.create(self._name, request, spec.networks(old, replica=False), stamp)
 
-    async def _retire(self) -> None:
-        """Stop the old container for good, before the new one takes its ports and volumes."""
-        old = await self._find(self._old)
-        if old is None:
-            return
-        await self._do(lambda api: api.update_container(self._old, restart_policy={"Name": "no"}))
-        timeout = spec.stop_timeout(old)
-        await self._do(lambda api: api.stop(self._old, timeout=timeout))
-
-    async def _start(self) -> Instance:
+    async def _run_new(self) -> Instance:
+        """Let the new container run in the place of the old one, and wait until it is healthy."""
         new = await self._find(self._name)
         if new is None or not self._ours(new):
             raise ActionRefused(f"somebody else put a container {self._name} in its place")
-        await self._runtime.connect(self._name, spec.networks(await self._need(self._old), replica=False))
-        if not new["State"]["Running"]:
+        # One that was started and runs no more has failed: to start it again would be a second try.
+        if find.instance(new).started_at is None:
+            old = await self._need(self._old)
+            await self._retire(old)
+            await self._runtime.connect(self._name, spec.networks(old, replica=False))
             await self._do(lambda api: api.start(self._name))
-        instance = await self._healthy()
-        await self._remove(self._old)
-        return instance
+        return await self._healthy()
+
+    async def _retire(self, old: Mapping[str, Any]) -> None:
+        """Stop the old container for good, before the new one takes its ports and volumes."""
+        await self._do(lambda api: api.update_container(self._old, restart_policy={"Name": "no"}))
+        timeout = spec.stop_timeout(old)
+        await self._do(lambda api: api.stop(self._old, timeout=timeout))
 
     async def _finish(self, there: Mapping[str, Any]) -> Instance:
         """Everything was done but for the last look."""
@@ -157,23 +158,51 @@ class Replacement:
             await asyncio.sleep(POLL)
         raise ActionRefused(f"the new container {self._name} was not healthy within {self._within:.0f} s")
 
-    async def _restore(self) -> None:
-        """Put the old container back: its restart policy first, for only the new one's label remembers it."""
-        new, old = await self._find(self._name), await self._find(self._old)
-        if old is None:
-            return
-        if new is not None and self._ours(new):
-            policy = json.loads(new["Config"]["Labels"].get(spec.OLD_POLICY, "{}")) or {"Name": "no"}
-            await self._do(lambda api: api.update_container(self._old, restart_policy=policy))
-            await self._remove(self._name)
-        await self._do(lambda api: api.rename(self._old, self._name))
+    async def _give_up(self, why: str) -> NoReturn:
+        """Restore, and raise what says why."""
+        try:
+            told = await self._restore()
+        except ActionRefused as worse:
+            text = f"{why}; and the old container could not be put back in its place: {worse}"
+            raise RemediationError(text) from worse
+        raise ActionRefused(f"{why}; {told}")
+
+    async def _restore(self) -> str:
+        """Put the old container back and say so; the failed one knows its restart policy, and that this was tried."""
+        old, there = await self._find(self._old), await self._find(self._name)
+        if there is not None and self._ours(there):
+            if old is None:
+                return "the old container is gone, so that the new one stays"
+            # It lets go of ports and volumes before the old one takes them again.
+            await self._do(lambda api: api.stop(self._name, timeout=0))
+            await self._rename(self._name, self._failed)
+        failed = await self._find(self._failed)
+        if old is not None:
+            if failed is not None:
+                policy = json.loads(failed["Config"]["Labels"].get(spec.OLD_POLICY, "{}")) or {"Name": "no"}
+                await self._do(lambda api: api.update_container(self._old, restart_policy=policy))
+            await self._rename(self._old, self._name)
         await self._do(lambda api: api.start(self._name))
+        if failed is not None:
+            await self._remove(self._failed)
+        return "the old container is back in its place"
+
+    async def _rename(self, name: str, wanted: str) -> None:
+        """Rename a container; one that the engine is about to restart is stopped first, for its network isn't found."""
+        try:
+            await self._do(lambda api: api.rename(name, wanted))
+        except Gone:
+            await self._do(lambda api: api.stop(name))
+            await self._do(lambda api: api.rename(name, wanted))
 
     async def _remove(self, name: str) -> None:
+        """Remove what is not needed any more; a removal under way, perhaps our own before a crash, is as good."""
         try:
             await self._do(lambda api: api.remove_container(name, force=True, v=False))
-        except Gone:
+        except (Gone, Conflict):
             return
+        except ActionRefused as error:
+            raise RemediationError(f"{self._name} is in order, but {name} can't be removed: {error}") from error
 
     async def _find(self, name: str) -> Mapping[str, Any] | None:
         return await self._runtime.named(name)

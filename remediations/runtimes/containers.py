@@ -274,6 +274,9 @@ class ContainersRuntime:
 
     async def replaced(self, target: Target, name: str, action_id: str) -> Progress:
         """Tell from the names and stamps how far a replacement came."""
+        failed = await self.named(f"{name}{find.FAILED}")
+        if failed is not None:
+            return Progress.PARTIAL if spec.stamp(failed, STAMP_REPLACED_BY) == action_id else Progress.SUPERSEDED
         old, new = await self.named(f"{name}{find.OLD}"), await self.named(name)
         ours = new is not None and spec.stamp(new, STAMP_REPLACED_BY) == action_id
         if old is not None:

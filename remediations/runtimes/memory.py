@@ -46,6 +46,7 @@ class Service:
         versions: how instances of each image behave when started.
         boot: seconds from a start to healthy (or to unhealthy, or to the exit).
         aside: what replacements in progress have set aside: instance and action id, by name.
+        failed: why a replacement in progress failed, by name: it only has to be taken back.
         lines: log lines by instance.
     """
 
@@ -53,11 +54,15 @@ class Service:
     versions: dict[str, Behaviour] = field(default_factory=dict)
     boot: float = 1.0
     aside: dict[str, tuple[Instance, str]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
     lines: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class MemoryRuntime:
-    """Instances in memory. `between` is called at each point inside a replacement at which a crash may cut it."""
+    """Instances in memory; `made` counts them.
+
+    `between` is called at each point inside a replacement at which a crash may cut it.
+    """
 
     def __init__(
         self,
@@ -72,15 +77,15 @@ class MemoryRuntime:
         self.between = between
         self._now = now
         self._sleep = sleep
-        self._created = 0
+        self.made = 0
 
     def create(self, service: str, name: str, image_id: str) -> Instance:
         """Create and start an instance, as a person or a deployment would; an existing one is created anew."""
         world = self.services.setdefault(service, Service())
         world.versions.setdefault(image_id, Behaviour.HEALTHY)
-        self._created += 1
+        self.made += 1
         fresh = Instance(
-            id=f"{name}#{self._created}",
+            id=f"{name}#{self.made}",
             name=name,
             running=False,
             health=Health.NONE,
@@ -153,17 +158,18 @@ class MemoryRuntime:
         old, owner = world.aside[name]
         if owner != action_id:
             raise ActionRefused(f"a replacement of {name} by action {owner} is unfinished")
-        if name not in world.instances:
+        if name not in world.instances and name not in world.failed:
             made = self.create(target.service, name, version.image_id)
             world.instances[name] = replace(made, stamps={**old.stamps, STAMP_REPLACED_BY: action_id})
             self.between("created")
-        reason = await self._wait(world, name, healthy_within)
+        reason = world.failed.get(name) or await self._wait(world, name, healthy_within)
         self.between("waited")
         if reason is not None:
-            del world.instances[name]
+            world.failed[name] = reason
+            world.instances.pop(name, None)
             self.between("removed the new one")
             self._start(world, old)
-            del world.aside[name]
+            del world.aside[name], world.failed[name]
             raise ActionRefused(f"{name} {reason} on {version.image}; the old one was restored")
         del world.aside[name]
         return self._seen(world, world.instances[name])

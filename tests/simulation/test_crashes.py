@@ -12,6 +12,7 @@ from receiver.core.fold import replay
 from receiver.core.incident import Incident, Phase
 from receiver.core.playbook import Policy
 from receiver.ports import IncidentFilter
+from remediations.protocol import ActionRefused
 from remediations.runtimes.memory import Behaviour
 from tests.simulation.world import START, World, playbook, policy, step
 
@@ -45,7 +46,12 @@ class Killer:
             mine = self.calls == self._at
             if mine and not self._after:
                 raise Crash
-            result = await call(*args, **kwargs)
+            try:
+                result = await call(*args, **kwargs)
+            except ActionRefused:
+                if mine:
+                    raise Crash from None
+                raise
             if effect is not None and result is not False:
                 self.effects.append((effect, getattr(args[1], "name", str(args[1]))))
             if mine:
@@ -120,3 +126,25 @@ async def test_a_crash_anywhere_loses_nothing_and_repeats_nothing(tmp_path: Path
         # A replacement may be entered again: it looks what is there and finishes. A restart may not.
         assert killer.effects.count(("restart", "api-1")) == 1, f"crash at call {at}:\n{story}"
         assert world.runtime.services["api"].instances["api-1"].image_id == "good"
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the effect", "after the effect"])
+async def test_a_rollback_that_does_not_help_is_tried_once_wherever_the_process_dies(
+    tmp_path: Path, *, after: bool
+) -> None:
+    async def tried(at: int) -> tuple[int, int]:
+        (tmp_path / str(at)).mkdir()
+        world = await prepared(tmp_path / str(at), policy(playbook(step("rollback"))))
+        world.behave("good", Behaviour.UNHEALTHY)
+        made = world.runtime.made
+        incident, killer = await live(world, at, after=after)
+        story = await world.story()
+        await world.close()
+        assert incident.phase is Phase.ESCALATED, f"crash at call {at}:\n{story}"
+        assert world.runtime.services["api"].instances["api-1"].image_id == "bad"
+        assert world.runtime.made == made + 1, f"crash at call {at}:\n{story}"
+        return killer.calls, at
+
+    total, _ = await tried(0)
+    for at in range(1, total + 1):
+        await tried(at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from remediations.protocol import (
 )
 from remediations.runtimes.container_find import OLD
 from remediations.runtimes.containers import ContainersRuntime
+from tests.acceptance.engine_events import EngineEvents
 from tests.integration.docker.conftest import LABEL, Lab, target
 
 pytestmark = [pytest.mark.docker, pytest.mark.anyio]
@@ -259,16 +261,21 @@ async def test_a_version_that_does_not_become_healthy_is_taken_back(lab: Lab, ru
     assert await runtime.replaced(one, "api-1", "a-1") is Progress.NOT_STARTED
 
 
-async def test_a_restore_that_died_after_any_call_ends_with_the_old_container_in_order(
+async def test_a_restore_that_died_after_any_call_is_finished_without_a_second_try(
     lab: Lab, runtime: ContainersRuntime, engine: Engine
 ) -> None:
     async def run(dying: Dying) -> None:
         instance = await dying.cut(runtime)
-        with pytest.raises(ActionRefused):
+        assert await runtime.replaced(dying.target, dying.name, "a-1") is Progress.PARTIAL
+        with pytest.raises(ActionRefused, match="back in its place"):
             await dying.replace(runtime, instance)
         in_order(lab, lab.images["api:bad"], dying.name)
 
-    await asyncio.gather(*(run(Dying(lab, engine, call, "false")) for call in range(1, 11)))
+    every = [Dying(lab, engine, call, "false") for call in range(1, 11)]
+    with EngineEvents(engine) as events:
+        await asyncio.gather(*map(run, every))
+    tried = Counter(one.name for one in events.since(0) if one.action == "create")
+    assert tried == {one.name: 1 for one in every}
 
 
 async def test_a_missing_image_is_harmless(lab: Lab, runtime: ContainersRuntime) -> None:

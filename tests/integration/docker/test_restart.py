@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -17,6 +16,7 @@ from deploy.parts.engine import Engine
 from remediations.protocol import Context, Intent, Progress
 from remediations.restart import RestartAction
 from remediations.runtimes.containers import ContainersRuntime
+from tests.acceptance.engine_events import EngineEvents
 from tests.integration.docker.conftest import Lab, target
 from tests.integration.docker.test_containers import healthy, only
 
@@ -48,33 +48,25 @@ async def context(runtime: ContainersRuntime) -> AsyncIterator[Context]:
         yield Context(target(), runtime, http, time.time, asyncio.sleep, go_on)
 
 
-def events(engine: Engine, since: float, until: float, *actions: str) -> Iterator[str]:
-    """Yield what the engine says was done to containers, as it happens."""
-    query = {"since": f"{since:.6f}", "until": f"{until:.6f}"}
-    filters = json.dumps({"type": ["container"], "event": actions})
-    with engine.client() as http, http.stream("GET", "/events", params={**query, "filters": filters}) as answer:
-        for line in answer.iter_lines():
-            yield json.loads(line)["Action"]
-
-
 async def test_a_process_killed_while_the_engine_stops_the_container_leaves_one_start_to_do(
     lab: Lab, engine: Engine, context: Context
 ) -> None:
     lab.image("api:deaf", command=DEAF)
     lab.run("api-1", "api:deaf")
     healthy(lab, "api-1")
-    action, begun = RestartAction(), time.time()
-    intent = Intent("a-1", "restart", {}, await action.plan(context, {}), begun)
-    dying = subprocess.Popen([sys.executable, "-c", DYING, engine.socket])
-    assert next(events(engine, begun, begun + 20, "kill")) == "kill"
-    dying.kill()
-    dying.wait(10)
-    seen = await action.observe(context, intent)
-    assert seen.progress is Progress.NOT_STARTED, "the engine still waits for the container to stop"
-    outcome = await action.execute(context, intent)
-    assert outcome.ok, outcome.text
-    done = Counter(events(engine, begun, time.time() + 0.5, "die", "start", "restart"))
-    assert done == {"die": 1, "start": 1}
+    action = RestartAction()
+    intent = Intent("a-1", "restart", {}, await action.plan(context, {}), time.time())
+    with EngineEvents(engine) as events:
+        dying = subprocess.Popen([sys.executable, "-c", DYING, engine.socket])
+        assert events.wait_for({"kill"}, 0, 20.0) is not None
+        dying.kill()
+        dying.wait(10)
+        seen = await action.observe(context, intent)
+        assert seen.progress is Progress.NOT_STARTED, "the engine still waits for the container to stop"
+        outcome = await action.execute(context, intent)
+        assert outcome.ok, outcome.text
+    done = Counter(one.action for one in events.since(0))
+    assert (done["die"], done["start"], done["restart"]) == (1, 1, 0), done
     assert (await action.observe(context, intent)).progress is Progress.DONE
 
 

@@ -10,6 +10,7 @@ from docker.types import IPAMConfig, IPAMPool
 
 from deploy.parts.engine import Engine
 from deploy.parts.ports import free_port
+from deploy.parts.process import poll_until
 from remediations.protocol import (
     STAMP_ACTION,
     STAMP_REPLACED_BY,
@@ -235,6 +236,19 @@ async def test_a_version_that_exits_or_never_becomes_healthy_is_taken_back(
     after = lab.inspect("api-1")
     assert (after["Id"], after["State"]["Running"]) == (before, True)
     assert after["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+
+
+async def test_a_release_that_the_engine_restarts_over_and_over_is_replaced(
+    lab: Lab, runtime: ContainersRuntime
+) -> None:
+    lab.image("api:crashing", command=["/bin/false"], health=None)
+    lab.run("api-1", "api:crashing")
+    # Between its restarts the engine doesn't rename it, and by then it waits for seconds between two.
+    poll_until(lambda: lab.inspect("api-1")["RestartCount"] >= 5, 30.0, "it doesn't crash over and over")
+    version = KnownGood(lab.image("api:good"), "api:good", 0.0, {"tag": "api:good"})
+    after = await runtime.replace_instance(target(), await only(runtime), version, "a-1", healthy_within=20)
+    assert (after.serving, after.image_id, lab.names()) == (True, version.image_id, ["api-1"])
+    assert lab.inspect("api-1")["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
 
 
 async def test_a_place_that_somebody_took_during_a_replacement_is_left_to_them(

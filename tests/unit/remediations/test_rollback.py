@@ -106,23 +106,53 @@ async def test_a_crash_inside_of_a_replacement_is_seen_and_finished(point: str) 
         assert (await ACTION.observe(lab.context(), intent)).progress is Progress.DONE
 
 
-async def test_a_crash_while_restoring_ends_with_the_old_one() -> None:
+@pytest.mark.parametrize("point", ["waited", "removed the new one"])
+async def test_a_crash_while_restoring_ends_with_the_old_one_and_no_second_try(point: str) -> None:
     crashed: list[str] = []
 
     def between(here: str) -> None:
-        if here == "removed the new one" and not crashed:
+        if here == point and not crashed:
             crashed.append(here)
             raise Crashed(here)
 
     async with memory_lab(between) as lab:
         context = knowing(lab, "image:broken")
         intent = await intend(lab, ACTION, context)
+        before = in_memory(lab).made
         with pytest.raises(Crashed):
             await ACTION.execute(context, intent)
         outcome = await ACTION.execute(context, intent)
         assert not outcome.ok
         await lab.sleep(2)
         assert {one.image_id for one in (await lab.look()).values()} == {"image:bad"}
+        assert in_memory(lab).made == before + 1
+
+
+async def test_a_crash_after_the_restoring_before_its_outcome_is_stored_leads_to_no_second_try() -> None:
+    async with memory_lab() as lab:
+        context = knowing(lab, "image:broken")
+        intent = await intend(lab, ACTION, context)
+        assert not (await ACTION.execute(context, intent)).ok
+        made = in_memory(lab).made
+        await lab.sleep(2)
+        seen = await ACTION.observe(context, intent)
+        assert seen.progress is Progress.SUPERSEDED
+        assert seen.text.startswith(
+            "api-1 was started again since the plan was made: this rollback was tried and taken"
+        )
+        with pytest.raises(ActionRefused, match="api-1 was started again since the plan was made"):
+            await ACTION.execute(context, intent)
+        assert in_memory(lab).made == made
+
+
+async def test_an_instance_that_restarted_by_itself_since_the_plan_is_rolled_back() -> None:
+    async with memory_lab() as lab:
+        intent = await intend(lab, ACTION)
+        for one in (await lab.look()).values():
+            started = replace(one, started_at=(one.started_at or 0.0) + 1.0, restart_count=one.restart_count + 1)
+            in_memory(lab).put("api", started)
+        outcome = await ACTION.execute(lab.context(), intent)
+        assert outcome.ok, outcome.text
 
 
 async def test_undo_goes_back_to_what_ran_before_only_if_it_is_still_there() -> None:
