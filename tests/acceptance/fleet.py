@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -16,12 +17,18 @@ from tests.integration.docker.conftest import Lab
 
 GOOD, BAD, DEAF = "soak:good", "soak:bad", "soak:deaf"
 
+NO_WAY_BACK = "no way back"
+"""The trouble of a bad release while the good one doesn't become healthy any more either: a rollback can't cure it."""
+
 KEPT: Final = "remediator/known-good"
 
 HEALTHY_WITHIN: Final = 30.0
 
-CHECK: Final = ["/bin/busybox", "test", "!", "-e", "/broken"]
-"""What is broken has this file; a start removes it."""
+CHECK: Final = ["/bin/busybox", "test", "!", "-e", "/broken", "-a", "!", "-e", "/outside/broken"]
+"""What is broken has one of these files; a start removes the first, the second is the outside world's."""
+
+
+BROKEN: Final = "unhealthy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class Kind:
         alert: whose playbook has one step, which cures it.
         image: that it runs when it is well.
         replicas: its containers when it is well.
-        trouble: `stopped`, `hung`, `busy` or `bad release`.
+        trouble: `stopped`, `hung`, `busy`, `bad release` or `no way back`.
     """
 
     alert: str
@@ -49,8 +56,9 @@ FLEET: Final[Mapping[str, Kind]] = {
     "busy": Kind("Busy", GOOD, 1, "busy"),
     "released": Kind("BadRelease", GOOD, 1, "bad release"),
     "released-pair": Kind("BadRelease", GOOD, 2, "bad release"),
+    "spoiled": Kind("BadRelease", GOOD, 1, NO_WAY_BACK),
 }
-"""Each service by its name."""
+"""Each service by its name; all but the last can be cured."""
 
 ADDED: Final = 2
 """Instances by which a busy service is scaled."""
@@ -65,10 +73,15 @@ def command(on_term: str) -> list[str]:
 
 
 class Fleet:
-    """The services on an engine that is ours alone; begins and ends without any container."""
+    """The services on an engine that is ours alone; begins and ends without any container.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        outside: a directory that the containers see at `/outside`.
+    """
+
+    def __init__(self, engine: Engine, outside: Path) -> None:
         self.engine = engine
+        self._outside = outside
         self.lab = Lab(engine)
         self.lab.remove()
         every = f"--interval=1s --timeout=5s --retries=1 CMD {json.dumps(CHECK)}"
@@ -91,7 +104,8 @@ class Fleet:
         for facts in self.containers(service):
             self.lab.api.remove_container(facts["Id"], force=True)
         for name in names(service):
-            self.lab.run(name, image or kind.image, service, "soak")
+            binds = [f"{self._outside}:/outside:ro"] if kind.trouble == NO_WAY_BACK else []
+            self.lab.run(name, image or kind.image, service, "soak", Binds=binds)
 
     def trouble(self, services: Sequence[str]) -> None:
         """Bring each service's trouble about, and wait until the engine sees it."""
@@ -105,9 +119,11 @@ class Fleet:
                         self.lab.api.exec_start(made["Id"])
                 case "bad release":
                     self.deploy(service, BAD)
+                case "no way back":
+                    self.deploy(service, BAD)
+                    (self._outside / "broken").touch()
         for service in services:
-            wanted = {"hung": "unhealthy", "bad release": "unhealthy", "stopped": "stopped", "busy": "healthy"}
-            self._await_health(service, wanted[FLEET[service].trouble])
+            self._await_health(service, {"stopped": "stopped", "busy": "healthy"}.get(FLEET[service].trouble, BROKEN))
 
     def works(self, service: str) -> bool:
         """Whether its trouble is over: all that it should have is healthy, and it has more when it was busy."""
@@ -149,7 +165,9 @@ def policy(socket: str) -> dict[str, Any]:
     quick = {"initial_delay": "0s", "interval": "200ms", "consecutive": 2, "timeout": "30s"}
 
     def playbook(name: str, alert: str, **step: Any) -> dict[str, Any]:
-        steps = [{"name": name, "action": name, "allow_gap": True, "healthy_within": "20s", **step}]
+        # What was never begun is decided anew once the step's limit has passed.
+        limits = {"timeout": "10s", "healthy_within": "20s"}
+        steps = [{"name": name, "action": name, "allow_gap": True, **limits, **step}]
         return {"name": name, "match": f'alertname="{alert}"', "severity": "P2", "steps": steps}
 
     return {

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.acceptance.engine_events import Event
 from tests.acceptance.fleet import FLEET
-from tests.acceptance.soaking import ENDED
+from tests.acceptance.soaking import ENDED, ENDS
 
 CLOSE = 3.0
 """Seconds by which a container's start and the event that tells of it may differ."""
@@ -80,7 +80,7 @@ def _told(story: Story) -> None:
     sequence = [entry["seq"] for entry in story.timeline]
     assert all(earlier < later for earlier, later in itertools.pairwise(sequence)), f"out of order: {sequence}"
     begun = Counter(one["action_id"] for one in story.entries("step_started"))
-    ended = Counter(one["action_id"] for one in story.entries("step_finished"))
+    ended = Counter(one["action_id"] for kind in ENDS for one in story.entries(kind))
     assert begun == ended == Counter(dict.fromkeys(begun, 1)), f"begun {begun}, ended {ended}"
     assert len(_steps(story)) == 1, "the only step of its playbook, once"
     first = min(entry["at"] for entry in story.timeline if entry["kind"] == "step_started")
@@ -98,8 +98,10 @@ def _by_trouble(story: Story) -> None:
             _restarted_once(story)
         case "busy":
             _scaled_once_and_back(story)
-        case _:
+        case "bad release":
             _rolled_back_once(story)
+        case _:
+            _tried_once_and_taken_back(story)
 
 
 def _restarted_once(story: Story) -> None:
@@ -148,8 +150,8 @@ def _rolled_back_once(story: Story) -> None:
     (step,) = _steps(story)
     after = {name_of(facts): facts for facts in story.after}
     assert sorted(after) == story.names_before, "exactly one container in each place"
-    made = Counter((one.name, one.stamp) for one in story.events if one.action == "create")
-    assert set(made) <= {(name, step["action_id"]) for name in step["plan"]["data"]["order"]}, made
+    made = Counter(one.name for one in story.events if one.action == "create")
+    assert set(made) <= set(step["plan"]["data"]["order"]), made
     assert set(made.values()) <= {1}, f"made twice: {made}"
     good = _succeeded(story, step)
     for before in story.before:
@@ -164,14 +166,37 @@ def _rolled_back_once(story: Story) -> None:
 def _replaced(story: Story, step: dict[str, Any], before: dict[str, Any], now: dict[str, Any]) -> None:
     old, new = story.done()[before["Id"]], story.done()[now["Id"]]
     assert now["Image"] == step["plan"]["data"]["version"]["image_id"] != before["Image"]
+    assert step["action_id"] in now["Config"]["Labels"].values(), "it isn't stamped"
     assert (old["rename"], old["die"], old["start"], old["destroy"]) == (1, 1, 0, 1), old
     assert (new["create"], new["start"], new["die"], new["rename"], new["destroy"]) == (1, 1, 0, 0, 0), new
     assert now["Created"] > before["Created"]
     _same_start(story, {"State": {"StartedAt": None}}, now, new["start"])
 
 
+def _tried_once_and_taken_back(story: Story) -> None:
+    (step,) = _steps(story)
+    (ended,) = story.entries("step_finished")
+    assert (story.state, ended["ok"], ended["restored"]) == ("escalated", False, True)
+    after = {facts["Id"]: facts for facts in story.after}
+    made = sorted(one.name for one in story.events if one.action == "create")
+    assert made == sorted(step["plan"]["data"]["order"]), f"tried: {made}"
+    for tried in {one.container for one in story.events if one.action == "create"}:
+        done = story.done()[tried]
+        assert (done["start"], done["die"], done["destroy"]) == (1, 1, 1), done
+    for before in story.before:
+        now, done = after.pop(before["Id"]), story.done()[before["Id"]]
+        assert (done["rename"], done["die"], done["start"], done["destroy"]) == (2, 1, 1, 0), done
+        assert (name_of(now), now["Created"], now["State"]["Running"]) == (name_of(before), before["Created"], True)
+        assert now["HostConfig"]["RestartPolicy"] == before["HostConfig"]["RestartPolicy"]
+        _same_start(story, before, now, 1)
+    assert not after, f"left over: {after.keys()}"
+
+
 def _steps(story: Story) -> list[dict[str, Any]]:
-    return [one for one in story.entries("step_started") if one["kind"] == "step"]
+    """Return the steps that were begun; one that was withdrawn is decided anew, so nothing may be done for it."""
+    withdrawn = {one["action_id"] for one in story.entries("step_withdrawn")}
+    begun = [one for one in story.entries("step_started") if one["kind"] == "step"]
+    return [one for one in begun if one["action_id"] not in withdrawn]
 
 
 def _succeeded(story: Story, step: dict[str, Any]) -> bool:

@@ -19,6 +19,9 @@ ROUNDS: Final = int(os.environ.get("REMEDIATOR_SOAK_ROUNDS", "50"))
 
 ENDED: Final = frozenset({"resolved", "escalated", "closed"})
 
+ENDS: Final = frozenset({"step_finished", "step_withdrawn"})
+"""How an intent ends in a timeline."""
+
 FOREVER: Final = "9999"
 """Later than every ISO time."""
 
@@ -135,6 +138,6 @@ def kills_within(timelines: Sequence[list[dict[str, Any]]], kills: Sequence[str]
     spans: list[tuple[str, str]] = []
     for timeline in timelines:
         begun = {one["data"]["action_id"]: one["at"] for one in timeline if one["kind"] == "step_started"}
-        ended = {one["data"]["action_id"]: one["at"] for one in timeline if one["kind"] == "step_finished"}
+        ended = {one["data"]["action_id"]: one["at"] for one in timeline if one["kind"] in ENDS}
         spans += [(at, ended.get(action, FOREVER)) for action, at in begun.items()]
     return sum(any(begun <= kill <= ended for begun, ended in spans) for kill in kills)

@@ -165,14 +165,19 @@ class Soak:
             )
             held(story)
             self._stories.append(story)
+            if story.state == "escalated":
+                # A person looked and says so, or the next alert would join it.
+                answer = self._service.http.post(f"/api/v1/incidents/{newest['id']}/close", json={"reason": "seen"})
+                answer.raise_for_status()
         self._actions.update(one.action for one in done)
         expected = sorted(name for story in self._stories[-len(FLEET) :] for name in story.names_before)
         assert self._fleet.lab.names() == expected, "something is left over"
 
 
 @pytest.fixture
-def fleet(engine: Engine) -> Iterator[Fleet]:
-    with closing(Fleet(engine)) as made:
+def fleet(engine: Engine, tmp_path: Path) -> Iterator[Fleet]:
+    (outside := tmp_path / "outside").mkdir()
+    with closing(Fleet(engine, outside)) as made:
         yield made
 
 
@@ -187,7 +192,8 @@ def soak(fleet: Fleet, directory: Path, aims: Sequence[str | None], *, waves: in
         assert service.get("/api/v1/quarantine")["items"] == []
     print(f"\n{figures}")
     assert figures.kills == len(aims)
-    assert figures.states["resolved"] >= 0.9 * sum(figures.states.values())
+    curable = sum(figures.states.values()) * (len(FLEET) - 1) / len(FLEET)
+    assert figures.states["resolved"] >= 0.9 * curable, "what can be cured is cured"
     return figures
 
 
