@@ -7,9 +7,14 @@ between two commits: then the log begins anew at its start, and its size stays b
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable
+
+from receiver.ports import StoreUnusable
+
+logger = logging.getLogger(__name__)
 
 
 class Checkpointer:
@@ -46,17 +51,33 @@ class Checkpointer:
         self._thread.join()
 
     def _run(self) -> None:
-        connection = self._connect()
-        connection.execute("PRAGMA synchronous = NORMAL")
-        try:
-            while not self._stop.is_set():
-                self._wake.wait()
-                self._stop.wait(self._seconds)
-                self._wake.clear()
-                if not self._stop.is_set():
-                    self._copy(connection)
-        finally:
+        connection: sqlite3.Connection | None = None
+        while not self._stop.is_set():
+            self._wake.wait()
+            self._stop.wait(self._seconds)
+            self._wake.clear()
+            if not self._stop.is_set():
+                connection = self._round(connection)
+        if connection is not None:
             connection.close()
+
+    def _round(self, connection: sqlite3.Connection | None) -> sqlite3.Connection | None:
+        """Copy once; returns the connection for the next time, None: a new one. Nothing may end the thread.
+
+        Without it the log would grow until the disk is full.
+        """
+        try:
+            if connection is None:
+                connection = self._connect()
+                connection.execute("PRAGMA synchronous = NORMAL")
+            self._copy(connection)
+        except (sqlite3.Error, StoreUnusable) as error:
+            logger.warning("the log of the database can't be brought into its file: %s", error)
+            if connection is not None:
+                connection.close()
+            self._wake.set()
+            return None
+        return connection
 
     def _copy(self, connection: sqlite3.Connection) -> None:
         try:

@@ -212,8 +212,12 @@ class Writer:
         try:
             self._watch.between(self._connection, self._cache)
             self._settled()
-        except (sqlite3.Error, OSError) as error:
-            logger.warning("the database can't be looked after: %s", error)
+        except Exception as error:
+            # Whatever it is, it must not end the thread: nobody would ever be answered again.
+            if isinstance(error, sqlite3.Error | OSError):
+                logger.warning("the database can't be looked after: %s", error)
+            else:
+                logger.exception("a defect in looking after the database")
             self._forget()
 
     def _together(self, connection: sqlite3.Connection, jobs: list[_Job]) -> bool:

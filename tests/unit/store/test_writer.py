@@ -23,6 +23,8 @@ from receiver.ports import (
     Unit,
     View,
 )
+from receiver.store.checkpoint import Checkpointer
+from receiver.store.schema import open_writer
 from receiver.store.space import Room
 from receiver.store.sqlite import SqliteStore
 from receiver.store.writer import Limits
@@ -151,6 +153,41 @@ async def test_a_defect_within_the_store_is_not_the_end_of_its_thread(
     assert "a defect of the store" in caplog.text
     monkeypatch.undo()
     await store.submit(webhook([alert("a")], NOW))
+
+
+async def test_a_defect_in_looking_after_the_database_is_not_the_end_of_its_thread(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_connection: sqlite3.Connection) -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(store._gauge, "measure", broken)
+    monkeypatch.setattr("receiver.store.sqlite._MEASURE_EVERY", 2)
+    for number in range(3):
+        async with asyncio.timeout(10):
+            await store.submit(webhook([alert(f"{number}")], NOW))
+    assert len(await store.firing()) == 3
+
+
+async def test_a_database_that_fails_for_a_while_is_brought_into_its_file_later(tmp_path: Path) -> None:
+    writing = open_writer(tmp_path / "store.db")
+    calls: list[int] = []
+
+    def connect() -> sqlite3.Connection:
+        calls.append(1)
+        if len(calls) < 3:
+            raise sqlite3.DatabaseError("malformed")
+        return open_writer(tmp_path / "store.db")
+
+    checkpointer = Checkpointer(connect, seconds=0.001)
+    writing.execute("INSERT INTO named VALUES ('a', 'b')")
+    checkpointer.wrote()
+    async with asyncio.timeout(10):
+        while not checkpointer.pages:
+            await asyncio.sleep(0.01)
+    checkpointer.close()
+    writing.close()
+    assert len(calls) == 3
 
 
 async def test_more_units_than_may_wait_are_refused_at_once(store: SqliteStore) -> None:
