@@ -221,8 +221,11 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     for authority in ("ca", "other"):
         openssl(
-            "req", "-x509", *new, "-keyout", f"{authority}.key", "-out", f"{authority}.pem", "-subj", f"/CN={authority}"
-        )
+            "req", "-x509", *new, "-keyout", f"{authority}.key", "-out", f"{authority}.pem",
+            "-subj", f"/CN={authority}",
+            # Python 3.13 takes no authority without it.
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+        )  # fmt: skip
     (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
     for name in ("server", "client"):
         openssl("req", *new, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
