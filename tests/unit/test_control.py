@@ -17,15 +17,15 @@ pytestmark = pytest.mark.anyio
 
 
 class SlowStore:
-    """Keeps a value when it is let; fails when told so."""
+    """Keeps so many values as it is let; fails when told so."""
 
-    def __init__(self) -> None:
+    def __init__(self, writes: int = 0) -> None:
         self.kept: list[Mapping[str, Any]] = []
-        self.go = asyncio.Event()
+        self.go = asyncio.Semaphore(writes)
         self.fails = False
 
     async def put(self, _key: str, value: Mapping[str, Any]) -> None:
-        await self.go.wait()
+        await self.go.acquire()
         if self.fails:
             raise StoreUnavailable("the disk is full")
         self.kept.append(value)
@@ -45,15 +45,14 @@ async def test_on_counts_before_it_is_stored_and_stays_when_it_can_t_be() -> Non
     await asyncio.sleep(0)
     assert kill.state().everything
     store.fails = True
-    store.go.set()
+    store.go.release()
     with pytest.raises(StoreUnavailable):
         await turning
     assert kill.state().everything
 
 
 async def test_off_counts_only_when_it_is_stored() -> None:
-    store = SlowStore()
-    store.go.set()
+    store = SlowStore(2)
     kill = switch(store)
     await kill.switch("jane", on=True)
     store.fails = True
@@ -63,19 +62,18 @@ async def test_off_counts_only_when_it_is_stored() -> None:
 
 
 async def test_on_that_comes_while_off_is_being_stored_is_never_lost() -> None:
-    store = SlowStore()
-    store.go.set()
+    store = SlowStore(1)
     kill = switch(store)
     await kill.switch("jane", on=True)
-    store.go.clear()
     off = asyncio.create_task(kill.switch("jane", on=False))
     await asyncio.sleep(0)
     on = asyncio.create_task(kill.switch("joe", on=True))
     await asyncio.sleep(0)
     assert kill.state().everything
-    store.go.set()
+    store.go.release()
     await off
     assert kill.state().everything
+    store.go.release()
     await on
     again = switch(store)
     await again.load()
@@ -83,8 +81,7 @@ async def test_on_that_comes_while_off_is_being_stored_is_never_lost() -> None:
 
 
 async def test_everything_and_single_playbooks_are_turned_apart_and_survive_a_restart() -> None:
-    store = SlowStore()
-    store.go.set()
+    store = SlowStore(3)
     kill = switch(store)
     await kill.switch("jane", on=True, playbook="down")
     await kill.switch("jane", on=True)
