@@ -79,18 +79,20 @@ class CountedIds:
 class FakeMetrics:
     """A metrics source whose answers the test sets."""
 
-    samples = 2.0
-
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
         self.confirms: bool | None = True
         self.values: dict[str, float] = {}
+        self.age = 0.0
+        self.samples = 10.0
 
     async def query(self, expr: str, at: float | None = None) -> Sequence[Sample]:
-        """Answer with the set value, fresh; asked how many samples there are, with their number."""
+        """Answer with the set value, or how old and how many the samples behind it are."""
+        if "count_over_time(" in expr:
+            return [Sample({}, self.samples, at or self._clock.now())]
+        if "timestamp(" in expr:
+            return [Sample({}, self.age, at or self._clock.now())]
         value = next((value for name, value in self.values.items() if name in expr), None)
-        if value is not None and "count_over_time" in expr:
-            value = self.samples
         return [] if value is None else [Sample({}, value, at or self._clock.now())]
 
     async def firing(self, alertname: str, labels: Mapping[str, str]) -> bool | None:
