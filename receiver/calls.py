@@ -15,6 +15,9 @@ from remediations.protocol import Outcome
 
 Call = Coroutine[Any, Any, Outcome]
 
+MOST = 100
+"""Calls that are kept; beyond it those that ended are dropped, as after a crash: their targets are asked."""
+
 
 class Calls:
     """At most one call an action."""
@@ -29,6 +32,9 @@ class Calls:
 
     def start(self, action_id: str, call: Call) -> None:
         """Begin a call; there must be none for this action."""
+        if len(self._tasks) >= MOST:
+            # Nobody asks any more about a call whose incident a person closed meanwhile.
+            self._tasks = {name: one for name, one in self._tasks.items() if not one[0].done()}
         task = asyncio.get_running_loop().create_task(call, name=f"action {action_id}")
         self._tasks[action_id] = task, self._clock.monotonic()
 
