@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
@@ -45,7 +45,7 @@ class Actor:
     Its methods return False when nothing more is due now: a later wake-up is set.
 
     Args:
-        approvers: returns how many people may approve now.
+        approvers: returns who may approve now, by id.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Actor:
         kill: KillSwitch,
         actions: Mapping[str, Remediation],
         *,
-        approvers: Callable[[], int],
+        approvers: Callable[[], Collection[str]],
     ) -> None:
         self._engine = engine
         self._store = store
@@ -231,7 +231,7 @@ class Actor:
             cause="; ".join(causes),
             plan=plan_json(prepared.plan),
         )
-        if (able := self._approvers()) >= asked.needed:
+        if (able := len(self._approvers())) >= asked.needed:
             return [asked]
         why = f"it needs {asked.needed}, and people.yaml names {able or 'nobody'} who may approve"
         return [asked, ev.ApprovalEnded(asked.approval, "expired", why)]
@@ -245,6 +245,9 @@ class Actor:
         wanted = self.judge.approvals(playbook, step).approvals
         if approval.needed < wanted:
             return f"the policy asks for {wanted} to approve now; it is asked again"
+        agreed = {vote.person for vote in approval.votes if vote.approve}
+        if len(gone := agreed.difference(self._approvers())) > len(agreed) - approval.needed:
+            return f"{', '.join(sorted(gone))} may not approve any more; it is asked again"
         return None
 
     def _hash(self, incident: Incident, prepared: Prepared) -> str:

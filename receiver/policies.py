@@ -56,9 +56,9 @@ class Policies:
         self._took(policy, people)
         return policy
 
-    def approvers(self) -> int:
-        """Return how many people may approve now."""
-        return len(self.people.who_may(Role.APPROVER))
+    def approvers(self) -> frozenset[str]:
+        """Return who may approve, by today's people.yaml."""
+        return frozenset(person.id for person in self.people.who_may(Role.APPROVER))
 
     async def reload(self) -> Reloaded:
         """Load both again and put them in force; with any mistake nothing changes."""

@@ -246,6 +246,25 @@ async def test_an_approval_that_today_s_file_asks_for_is_asked_of_a_begun_incide
     assert (incident.approval.needed, incident.approval.reason_required) == (2, True)
 
 
+async def test_the_word_of_somebody_who_may_not_approve_any_more_does_not_count(make: Make) -> None:
+    world = await make(policy(playbook(step("restart", approval=ASK))))
+    world.fails()
+    await world.fire()
+    await world.run(10.0)
+    first = (await world.incident()).approval
+    assert first is not None
+    assert (await world.operations.vote((await world.incident()).id, person="ann", approve=True, reason="", via="x")).ok
+    world.approvers = frozenset({"bob"})
+    await world.run(10.0)
+    assert "ann may not approve any more; it is asked again" in await world.story()
+    second = (await world.incident()).approval
+    assert second is not None
+    assert (second.state, second.id == first.id) == ("pending", False)
+    await world.operations.vote((await world.incident()).id, person="bob", approve=True, reason="", via="x")
+    await world.run(10.0)
+    assert "StepStarted" in await world.kinds()
+
+
 async def test_that_people_are_called_when_nobody_answers_is_today_s_as_well(make: Make) -> None:
     lax = ApprovalPolicy(approvals=1, expires=20.0, on_timeout=OnFailure.NEXT)
     book = replace(playbook(step("restart", approval=lax), step("rollback")), settle=20.0)

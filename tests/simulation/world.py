@@ -141,7 +141,7 @@ class World:
         self.clock = FakeClock()
         self.ids = CountedIds()
         self.metrics = FakeMetrics(self.clock)
-        self.approvers = 2
+        self.approvers = frozenset({"ann", "bob"})
         self.runtime = MemoryRuntime(self.clock.now, self.clock.sleep)
 
     async def open(self) -> None:
