@@ -32,6 +32,10 @@ MEMORY_TIGHT = 0.9
 """Share of its memory limit from which an instance is said to be short of memory."""
 
 
+DISK_TIGHT = 0.05
+"""Share of free space below which a disk is said to be full."""
+
+
 class DiagnoseParameters(BaseModel):
     """Parameters of `diagnose`."""
 
@@ -82,6 +86,7 @@ class DiagnoseAction:
                 "read each instance's state, restarts and health",
                 f"search the last {chosen.log_lines} log lines for errors",
                 "take one sample of load",
+                "ask what the runtime keeps on its disk",
                 *(f"ask {redact(url)}" for url in context.target.health_urls[:MAX_ENDPOINTS]),
             ),
             revision=revision(()),
@@ -94,7 +99,8 @@ class DiagnoseAction:
             _part(f"health {redact(url)}", chosen.time_limit + context.target.health_timeout, _endpoint(context, url))
             for url in context.target.health_urls[:MAX_ENDPOINTS]
         ]
-        answers = await asyncio.gather(_instances(context, chosen), *endpoints)
+        disk = _part("disk", chosen.time_limit, _disk(context))
+        answers = await asyncio.gather(_instances(context, chosen), disk, *endpoints)
         findings = [*answers[0], *(finding for answer in answers[1:] for finding in answer)]
         bad = [finding for finding in findings if finding["ok"] is False]
         unknown = [finding for finding in findings if finding["ok"] is None]
@@ -224,6 +230,21 @@ def _figures(sample: Mapping[str, Any]) -> tuple[list[str], bool]:
         return [*words, f"{used / 2**20:.0f} MiB of memory"], False
     share = used / limit
     return [*words, f"{used / 2**20:.0f} of {limit / 2**20:.0f} MiB of memory ({share:.0%})"], share >= MEMORY_TIGHT
+
+
+def _disk(context: Context) -> Ask:
+    async def ask() -> list[Finding]:
+        found = await context.runtime.disk()
+        if not found:
+            return []
+        free, total = found.get("free"), found.get("total")
+        full = free is not None and bool(total) and free / total < DISK_TIGHT
+        words = [f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB are free"] if free is not None and total else []
+        kept = {name: size for name, size in found.items() if name not in {"free", "total"}}
+        words += [f"{size / 2**20:.0f} MiB in {name}" for name, size in kept.items()]
+        return [_finding("disk", not full, f"disk of {context.runtime.name}: {', '.join(words)}", **found)]
+
+    return ask
 
 
 def _endpoint(context: Context, url: str) -> Ask:

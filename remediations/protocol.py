@@ -374,6 +374,15 @@ class Runtime(Protocol):
         """Return one sample: cpu_ratio (of one core), memory_bytes, memory_limit_bytes; absent keys are unknown."""
         ...
 
+    async def received(self, target: Target, instance: Instance) -> float | None:
+        """Return the bytes that came to an instance over its network since its start; None when that isn't known."""
+        ...
+
+    async def disk(self) -> Json:
+        """Return bytes of the place where the runtime keeps what it runs: `free` and `total`, and for a container
+        engine `images`, `containers`, `volumes` and `cache`; absent keys are unknown."""
+        ...
+
     async def close(self) -> None:
         """Release connections and threads."""
         ...

@@ -42,6 +42,10 @@ from remediations.waiting import wait_for_start, wait_until_serving
 
 MAX_REPLICAS = 100
 
+NOISE, NOISE_PER_SECOND = 2048.0, 10.0
+"""Bytes that an instance receives without being sent a request: when it joins a network, and later (on a bridge about
+1300 within 45 s); more than that came from somebody who asked it for something."""
+
 _NUMBERED = re.compile(r"^(?P<base>.+?)(?P<separator>[-_])(?P<number>\d{1,6})$")
 
 
@@ -145,8 +149,17 @@ class ScaleAction:
         return Observation(Progress.DONE, f"{listed(there)}: added and healthy", snapshot(instances.values()))
 
     async def verify(self, context: Context, intent: Intent) -> Verdict:
-        """Judge whether each added copy serves."""
-        return judge(await read_instances(context), _names(intent))
+        """Judge whether each added copy serves, and whether anybody sends it requests: without, it is theatre."""
+        instances = await read_instances(context)
+        verdict = judge(instances, _names(intent))
+        if verdict.ok is not True:
+            return verdict
+        received = {name: await context.runtime.received(context.target, instances[name]) for name in _names(intent)}
+        silent = [name for name, count in received.items() if _unasked(instances[name], count, context.now())]
+        data = {**verdict.data, "received_bytes": received}
+        if silent:
+            return Verdict(None, f"{verdict.text}; nobody has sent a request to {listed(silent)} yet", data)
+        return Verdict(True, verdict.text, data)
 
     async def undo(self, context: Context, intent: Intent, post_state: Json) -> Outcome:
         """Remove the copies that carry this action's stamp; one that is gone already is superseded, not failed."""
@@ -174,6 +187,12 @@ class ScaleAction:
         data = {"removed": mine, "gone": gone, "foreign": foreign}
         state = await state_after(context)
         return Outcome(ok=True, text="; ".join(parts), post_state=state, restored=not foreign, data=data)
+
+
+def _unasked(instance: Instance, received: float | None, now: float) -> bool:
+    """Whether an instance was sent nothing but what its network says by itself, as far as that is known."""
+    up = max(0.0, now - (instance.started_at or now))
+    return received is not None and received <= NOISE + NOISE_PER_SECOND * up
 
 
 def _bounds(target: Target) -> tuple[int, int]:

@@ -108,6 +108,14 @@ class CrashingRuntime:
         """Read."""
         return await self._inner.stats(target, instance)
 
+    async def received(self, target: Target, instance: Instance) -> float | None:
+        """Read."""
+        return await self._inner.received(target, instance)
+
+    async def disk(self) -> Json:
+        """Read."""
+        return await self._inner.disk()
+
     async def close(self) -> None:
         """Leave the wrapped runtime open: whoever made it closes it."""
 

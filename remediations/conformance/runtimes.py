@@ -209,6 +209,8 @@ class RuntimeConformance:
                 sample = await lab.runtime.stats(lab.target, one)
                 known = {"cpu_ratio", "memory_bytes", "memory_limit_bytes"}
                 assert all(isinstance(sample[key], int | float) for key in known & set(sample))
+                assert isinstance(await lab.runtime.received(lab.target, one), float | None)
+                assert all(isinstance(size, int | float) for size in (await lab.runtime.disk()).values())
 
         asyncio.run(run())
 

@@ -145,6 +145,16 @@ class ContainersRuntime:
         """Return one sample; takes about a second, as the engine measures over one."""
         return _figures(await self._read(lambda api: api.stats(instance.id, stream=False)))
 
+    async def received(self, target: Target, instance: Instance) -> float | None:
+        """Return the bytes that came over its networks; None for a container without one of its own."""
+        sample = await self._read(lambda api: api.stats(instance.id, stream=False, one_shot=_one_shot(api)))
+        networks = sample.get("networks")
+        return float(sum(one.get("rx_bytes", 0) for one in networks.values())) if networks else None
+
+    async def disk(self) -> Json:
+        """Return what the engine keeps, as `docker system df` does."""
+        return _kept(await self._read(lambda api: api.df()))
+
     # --- restart ----------------------------------------------------------------------------------------------------
 
     async def restart(self, target: Target, instance: Instance) -> None:
@@ -336,6 +346,21 @@ def _connect(name: str, network: str, endpoint: Mapping[str, Any], api: docker.A
         links=endpoint.get("Links"),
         driver_opt=endpoint.get("DriverOpts"),
     )
+
+
+def _one_shot(api: docker.APIClient) -> bool | None:
+    """Whether the engine (20.10 and later) can tell figures without measuring for a second first."""
+    return True if tuple(map(int, api.api_version.split("."))) >= (1, 41) else None
+
+
+def _kept(found: Mapping[str, Any]) -> dict[str, int]:
+    volumes = [one.get("UsageData") or {} for one in found.get("Volumes") or ()]
+    return {
+        "images": int(found.get("LayersSize") or 0),
+        "containers": sum(int(one.get("SizeRw") or 0) for one in found.get("Containers") or ()),
+        "volumes": sum(max(0, int(one.get("Size") or 0)) for one in volumes),
+        "cache": sum(int(one.get("Size") or 0) for one in found.get("BuildCache") or ()),
+    }
 
 
 def _figures(sample: Mapping[str, Any]) -> dict[str, float]:

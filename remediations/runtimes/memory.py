@@ -210,6 +210,14 @@ class MemoryRuntime:
         self._one(self._world(target), instance.name)
         return {"cpu_ratio": 0.0, "memory_bytes": 0, "memory_limit_bytes": 0}
 
+    async def received(self, target: Target, instance: Instance) -> float | None:
+        """Say that it isn't known: there is no network."""
+        return None
+
+    async def disk(self) -> Json:
+        """Return nothing: there is no disk."""
+        return {}
+
     async def close(self) -> None:
         """Nothing to release."""
 

@@ -14,6 +14,7 @@ import asyncio
 import os
 import platform
 import secrets
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -181,6 +182,17 @@ class ProcessRuntime:
     async def stats(self, target: Target, instance: Instance) -> Json:
         """Measure its main process over half a second; empty when it doesn't run."""
         return await sample(self._box(target.service, instance.name).run())
+
+    async def received(self, target: Target, instance: Instance) -> float | None:
+        """Say that it isn't known: processes share the host's network."""
+        return None
+
+    async def disk(self) -> Json:
+        """Return how much of its disk is free."""
+        with unless_disk_fails(self._root, mutating=False):
+            self._root.mkdir(parents=True, exist_ok=True)
+            usage = shutil.disk_usage(self._root)
+        return {"free": usage.free, "total": usage.total}
 
     async def close(self) -> None:
         """Release connections; the processes run on."""

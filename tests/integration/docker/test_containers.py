@@ -6,11 +6,14 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+import httpx
 import pytest
 
 from deploy.parts.engine import Engine
+from deploy.parts.ports import free_port
 from remediations.protocol import (
     ActionRefused,
     Health,
@@ -23,6 +26,7 @@ from remediations.protocol import (
 )
 from remediations.runtimes.container_find import OLD
 from remediations.runtimes.containers import ContainersRuntime
+from remediations.scale import NOISE, NOISE_PER_SECOND
 from tests.acceptance.engine_events import EngineEvents
 from tests.integration.docker.conftest import LABEL, Lab, target
 
@@ -314,3 +318,33 @@ async def test_logs_and_stats_are_read(lab: Lab, runtime: ContainersRuntime) -> 
     instance = await only(runtime)
     assert await runtime.logs(target(), instance, 10) == ("begun",)
     assert (await runtime.stats(target(), instance))["memory_bytes"] > 0
+    assert await runtime.received(target(), instance) is None, "it has no network"
+    disk = await runtime.disk()
+    assert disk["images"] > 1_000_000
+    assert disk.keys() == {"images", "containers", "volumes", "cache"}
+
+
+async def test_requests_to_a_container_stand_out_from_what_its_network_says_by_itself(
+    lab: Lab, runtime: ContainersRuntime
+) -> None:
+    lab.image("api:web", command=["/bin/busybox", "httpd", "-f", "-p", "80"], health=None, expose="80")
+    port = free_port()
+    published = {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]}
+    lab.run("api-1", "api:web", NetworkMode="bridge", PortBindings=published)
+    instance = await only(runtime)
+    await asyncio.sleep(2.0)
+    before = await runtime.received(target(), instance)
+    assert before is not None
+    assert before <= NOISE
+    answers: list[int] = []
+    async with httpx.AsyncClient(trust_env=False, timeout=5.0) as http:
+        for _ in range(60):
+            with suppress(httpx.TransportError):
+                answers.append((await http.get(f"http://127.0.0.1:{port}/")).status_code)
+            if len(answers) == 10:
+                break
+            await asyncio.sleep(0.1)
+    assert answers == [404] * 10
+    after = await runtime.received(target(), instance)
+    assert after is not None
+    assert after > NOISE + NOISE_PER_SECOND * (time.time() - (instance.started_at or 0.0))

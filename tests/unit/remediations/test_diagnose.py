@@ -110,3 +110,21 @@ async def test_an_instance_short_of_memory_stands_out() -> None:
         finding = by_name(await diagnose(lab, Full(lab.runtime)))["load of api-1"]
         assert finding["ok"] is False
         assert finding["text"] == "api-1: 0.50 CPU cores, 95 of 100 MiB of memory (95%)"
+
+
+@pytest.mark.parametrize(
+    ("found", "ok", "told"),
+    [
+        ({"free": 2**30, "total": 40 * 2**30}, False, "disk of memory: 1.0 of 40.0 GiB are free"),
+        ({"free": 9 * 2**30, "total": 40 * 2**30}, True, "disk of memory: 9.0 of 40.0 GiB are free"),
+        ({"images": 5 * 2**20, "volumes": 0}, True, "disk of memory: 5 MiB in images, 0 MiB in volumes"),
+    ],
+)
+async def test_the_disk_is_told_and_a_full_one_stands_out(found: Mapping[str, int], ok: bool, told: str) -> None:
+    class Stored(CrashingRuntime):
+        async def disk(self) -> Json:
+            return found
+
+    async with memory_lab() as lab:
+        finding = by_name(await diagnose(lab, Stored(lab.runtime)))["disk"]
+        assert (finding["ok"], finding["text"]) == (ok, told)

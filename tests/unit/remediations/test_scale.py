@@ -1,11 +1,12 @@
 """Scale stores an absolute count and names, stays within bounds, and takes back exactly what it made."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
 
-from remediations.protocol import STAMP_ACTION, ActionRefused, Progress
+from remediations.protocol import STAMP_ACTION, ActionRefused, Instance, Progress, Target
 from remediations.runtimes.memory import Behaviour
 from remediations.scale import ScaleAction, ScaleParameters
 from remediations.testing import CrashingRuntime, memory_lab
@@ -139,3 +140,27 @@ async def test_undo_is_not_kept_by_a_minimum_meant_for_the_larger_count() -> Non
         undone = await ACTION.undo(replace(lab.context(), min_healthy=3), intent, outcome.post_state)
         assert undone.ok, undone.text
         assert len(await lab.look()) == 2
+
+
+@pytest.mark.parametrize(
+    ("received", "ok", "told"),
+    [
+        ({"api-3": 0.0, "api-4": 5000.0}, None, "nobody has sent a request to api-3 yet"),
+        ({"api-3": 5000.0, "api-4": 5000.0}, True, "healthy: api-3, api-4"),
+        ({"api-3": None, "api-4": 5000.0}, True, "healthy: api-3, api-4"),
+    ],
+)
+async def test_a_copy_that_gets_no_requests_is_no_success(
+    received: Mapping[str, float | None], ok: bool | None, told: str
+) -> None:
+    class Networked(CrashingRuntime):
+        async def received(self, target: Target, instance: Instance) -> float | None:
+            return received[instance.name]
+
+    async with memory_lab() as lab:
+        intent = await intend(lab, ACTION, by=2)
+        assert (await ACTION.execute(lab.context(), intent)).ok
+        verdict = await ACTION.verify(lab.context(Networked(lab.runtime)), intent)
+        assert verdict.ok is ok
+        assert told in verdict.text
+        assert verdict.data["received_bytes"] == received
