@@ -88,7 +88,7 @@ def _remove_images(engine: Engine) -> None:
     """Remove every image that we built on somebody else's engine, under whatever tag."""
     with engine.client() as http:
         query = json.dumps({"label": [images.KEY_LABEL]})
-        for row in http.get("/images/json", params={"filters": query}).json():
-            http.delete(f"/images/{row['Id']}", params={"force": "1"})
-        for row in http.get("/images/json", params={"filters": json.dumps({"reference": [images.BASE]})}).json():
+        rows = http.get("/images/json", params={"filters": query}).json()
+        # The newest first: what they are made of can only go after them.
+        for row in sorted(rows, key=lambda row: int(row["Created"]), reverse=True):
             http.delete(f"/images/{row['Id']}", params={"force": "1"})

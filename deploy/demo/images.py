@@ -61,6 +61,13 @@ def build(engine: httpx.Client) -> dict[str, str]:
     return {tag: image for tag, image in ids.items() if image is not None}
 
 
+def foreign(engine: httpx.Client) -> list[str]:
+    """Return those of our tags that the engine has for images that we didn't build."""
+    answers = {tag: engine.get(f"/images/{tag}/json") for tag in (GOOD, BAD, PROXY)}
+    present = {tag: answer.json() for tag, answer in answers.items() if answer.status_code == httpx.codes.OK}
+    return [tag for tag, facts in present.items() if KEY_LABEL not in (facts["Config"].get("Labels") or {})]
+
+
 def _source_hash() -> str:
     sources = sorted(SERVICE.glob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
@@ -80,6 +87,7 @@ def _base(engine: httpx.Client, python: rootfs.Interpreter) -> str:
     if engine.get(f"/images/{BASE}:{tag}/json").status_code == httpx.codes.OK:
         return f"{BASE}:{tag}"
     settings = [f"ENV {name}={value}" for name, value in rootfs.environment(python).items()]
+    settings.append(f"LABEL {KEY_LABEL}={tag}")
     query: list[tuple[str, str | int | float | bool | None]] = [("fromSrc", "-"), ("repo", BASE), ("tag", tag)]
     query += [("changes", line) for line in settings]
     answer = engine.post("/images/create", params=query, content=rootfs.archive(python), timeout=120.0)

@@ -1,5 +1,6 @@
 """The stage: smartresume-api in containers behind its proxy, on a real engine, and the ways to break it."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from deploy.parts.process import PartError, poll_until
 SERVICE: Final = "smartresume-api"
 PROJECT: Final = "smartresume"
 NETWORK: Final = "smartresume_default"
+
+STAMP: Final = "deploy.demo"
+"""Label on each container and network of ours: an engine that was there before may have a project of that name."""
 
 HEALTHY_WITHIN: Final = 30.0
 """Seconds that a container has to become healthy; it takes about 1.5."""
@@ -105,14 +109,19 @@ def running_stage(engine: Engine, *, port: int, tag: str = images.GOOD, replicas
         replicas: how many containers it begins with.
 
     Raises:
-        PartError: an image couldn't be built, or a container didn't become healthy.
+        PartError: an image couldn't be built, a container didn't become healthy, or the engine has things of those
+            names that aren't ours.
     """
     with engine.client() as http:
+        if theirs := somebody_elses(http):
+            raise PartError(
+                f"the engine at {engine.socket} has {', '.join(theirs)} that isn't the demo's: it stays as it is;"
+                " without containers: .venv/bin/python -m deploy.demo --runtime process"
+            )
         ids = images.build(http)
         _remove(http)
-        _expect(
-            http.post("/networks/create", json={"Name": NETWORK, "Labels": {"com.docker.compose.project": PROJECT}})
-        )
+        labels = {"com.docker.compose.project": PROJECT, STAMP: "1"}
+        _expect(http.post("/networks/create", json={"Name": NETWORK, "Labels": labels}))
         try:
             create(http, f"{PROJECT}-proxy-1", body("proxy", images.PROXY, publish={"8080/tcp": port}))
             stage = Stage(http, f"http://127.0.0.1:{port}", ids)
@@ -145,7 +154,7 @@ def body(service: str, tag: str, number: int = 1, publish: dict[str, int] | None
     labels = {"project": PROJECT, "service": service, "container-number": str(number), "oneoff": "False"}
     return {
         "Image": tag,
-        "Labels": {f"com.docker.compose.{name}": value for name, value in labels.items()},
+        "Labels": {STAMP: "1", **{f"com.docker.compose.{name}": value for name, value in labels.items()}},
         "ExposedPorts": {port: {} for port in ports},
         "StopTimeout": STOP_TIMEOUT,
         "HostConfig": {
@@ -173,12 +182,23 @@ def create(engine: httpx.Client, name: str, settings: dict[str, Any]) -> str:
     return identity
 
 
+def somebody_elses(engine: httpx.Client) -> list[str]:
+    """Return what the demo would be mixed up with: containers, a network and images of our names without our labels."""
+    project = json.dumps({"label": [f"com.docker.compose.project={PROJECT}"]})
+    rows = engine.get("/containers/json", params={"all": "1", "filters": project}).json()
+    found = [f"the container {row['Names'][0].lstrip('/')}" for row in rows if STAMP not in row["Labels"]]
+    networks = engine.get("/networks", params={"filters": json.dumps({"name": [NETWORK]})}).json()
+    found += [f"the network {one['Name']}" for one in networks if one["Name"] == NETWORK and STAMP not in one["Labels"]]
+    return found + [f"the image {tag}" for tag in images.foreign(engine)]
+
+
 def _remove(engine: httpx.Client) -> None:
-    """Remove what belongs to the project, clones and leftovers of a killed run included; nothing else."""
-    label = f'{{"label": ["com.docker.compose.project={PROJECT}"]}}'
-    for row in engine.get("/containers/json", params={"all": "1", "filters": label}).json():
+    """Remove what is ours, clones and leftovers of a killed run included; nothing else."""
+    ours = json.dumps({"label": [STAMP]})
+    for row in engine.get("/containers/json", params={"all": "1", "filters": ours}).json():
         engine.delete(f"/containers/{row['Id']}", params={"force": "1", "v": "1"})
-    engine.delete(f"/networks/{NETWORK}")
+    for row in engine.get("/networks", params={"filters": ours}).json():
+        engine.delete(f"/networks/{row['Id']}")
 
 
 def _expect(answer: httpx.Response) -> httpx.Response:

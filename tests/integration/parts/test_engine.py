@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.demo import images, stage
+from deploy.demo import images, rootfs, stage
 from deploy.parts.engine import Engine, running_engine
 from deploy.parts.ports import free_port
 from deploy.parts.process import PartError
@@ -60,6 +60,43 @@ def test_a_published_port_is_bound_to_loopback_without_being_told(engine: Engine
         facts = http.get(f"/containers/{identity}/json").json()
         assert facts["NetworkSettings"]["Ports"]["8000/tcp"] == [{"HostIp": "127.0.0.1", "HostPort": str(port)}]
         http.delete(f"/containers/{identity}", params={"force": "1"})
+
+
+def test_somebody_elses_project_of_the_same_name_is_refused_and_left_alone(engine: Engine) -> None:
+    labels = {"com.docker.compose.project": stage.PROJECT, "com.docker.compose.service": stage.SERVICE}
+    with engine.client() as http:
+        images.build(http)
+        theirs = stage.create(http, "theirs", {"Image": images.GOOD, "Labels": labels})
+        network = http.post("/networks/create", json={"Name": stage.NETWORK}).json()["Id"]
+        try:
+            with (
+                pytest.raises(PartError, match="has the container theirs, the network smartresume_default that isn't"),
+                stage.running_stage(engine, port=free_port()),
+            ):
+                pass
+            assert http.get(f"/containers/{theirs}/json").json()["State"]["Running"]
+            assert http.get(f"/networks/{network}").status_code == httpx.codes.OK
+        finally:
+            http.delete(f"/containers/{theirs}", params={"force": "1"})
+            http.delete(f"/networks/{network}")
+
+
+def test_somebody_elses_image_under_our_tag_is_refused_and_keeps_it(engine: Engine) -> None:
+    with engine.client() as http:
+        content = rootfs.archive(rootfs.interpreter())
+        where = {"fromSrc": "-", "repo": "smartresume-api", "tag": "1.0"}
+        http.delete(f"/images/{images.GOOD}", params={"force": "1"})
+        http.post("/images/create", params=where, content=content).raise_for_status()
+        before = http.get(f"/images/{images.GOOD}/json").json()["Id"]
+        try:
+            with (
+                pytest.raises(PartError, match=r"has the image smartresume-api:1\.0 that isn't the demo's"),
+                stage.running_stage(engine, port=free_port()),
+            ):
+                pass
+            assert http.get(f"/images/{images.GOOD}/json").json()["Id"] == before
+        finally:
+            http.delete(f"/images/{images.GOOD}", params={"force": "1"})
 
 
 def test_what_a_killed_engine_left_running_is_gone_afterwards(tmp_path: Path) -> None:
