@@ -1,8 +1,9 @@
 """Statements that write many rows in one step.
 
 Each step of a statement gives Python's global lock away and must win it back from the event loop's thread, which may
-hold it for milliseconds: 100 rows one by one could wait 100 times. So rows go in by the hundred, in statements of a few
-fixed sizes, which the connection keeps prepared.
+hold it for milliseconds: 100 rows one by one could wait 100 times. So rows go in by the hundred, in statements of fixed
+sizes, which the connection keeps prepared. A commit mostly holds some thirty webhooks or less: up to there every size
+has a statement, as one for all rows instead of three takes a tenth more webhooks a second.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-SIZES = (256, 64, 16, 4, 1)
+SIZES = (256, 64, *range(32, 0, -1))
 
 
 @contextmanager
