@@ -39,6 +39,12 @@ def test_posts_to_a_channel_are_one_a_second_after_a_burst(rates: Rates, time: F
     assert post(rates) == 1
 
 
+def test_a_long_quiet_time_saves_no_more_than_one_burst(rates: Rates, time: FakeTime) -> None:
+    assert post(rates) is None
+    time.advance(3600.0)
+    assert sum(post(rates) is None for _ in range(POST_BURST * 3)) == POST_BURST
+
+
 def test_channels_have_budgets_of_their_own(rates: Rates) -> None:
     while post(rates) is None:
         pass

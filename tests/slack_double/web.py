@@ -1,0 +1,164 @@
+"""The double's HTTP side: a Starlette app with the Web API, uploads, response URLs, Socket Mode and the page."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from tests.slack_double import api
+from tests.slack_double.double import SlackDouble
+from tests.slack_double.errors import SlackError
+from tests.slack_double.page import index, render
+from tests.slack_double.responses import respond
+
+ABORT: Final = "tests.slack_double.abort"
+"""The name under which the server puts a function that closes a request's connection in its scope."""
+
+
+class Dropped(Response):
+    """No answer at all: the connection closes."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Close the connection and wait until it is gone."""
+        scope["extensions"][ABORT]()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+def make_app(current: Callable[[], SlackDouble]) -> Starlette:
+    """Return the ASGI app of the double that is current when a request comes."""
+    site = Site(current)
+    return Starlette(
+        routes=[
+            Route("/api/{method}", site.call, methods=["GET", "POST"]),
+            Route("/upload/v1/{team}/{file}/{ticket}", site.upload, methods=["POST"]),
+            Route("/files-pri/{file}/{name}", site.file),
+            Route("/actions/{rest:path}", site.response_url, methods=["POST"]),
+            Route("/commands/{rest:path}", site.response_url, methods=["POST"]),
+            Route("/archives/{channel}/{message}", site.permalink),
+            Route("/double", site.index),
+            Route("/double/{channel}", site.page),
+            WebSocketRoute("/link/", site.link),
+        ]
+    )
+
+
+class Site:
+    """The endpoints.
+
+    Args:
+        current: returns what they act on.
+    """
+
+    def __init__(self, current: Callable[[], SlackDouble]) -> None:
+        self._current = current
+
+    @property
+    def _double(self) -> SlackDouble:
+        return self._current()
+
+    async def call(self, request: Request) -> Response:
+        """Answer a Web API call."""
+        given = api.Request(request.method, request.headers, request.url.query, await request.body())
+        return await _sent(api.call(self._double, request.path_params["method"], given))
+
+    async def upload(self, request: Request) -> Response:
+        """Take a file's bytes, once and exactly as many as were announced (uncertain: what Slack says otherwise)."""
+        data = await request.body()
+
+        def take() -> api.Reply:
+            team = self._double.teams.get(request.path_params["team"])
+            file = team.files.get(request.path_params["file"]) if team is not None else None
+            if file is None or file.ticket != request.path_params["ticket"] or file.data is not None:
+                return api.Reply(404, b"no such upload")
+            if len(data) != file.length:
+                return api.Reply(400, b"the length is not the one that was announced")
+            file.data = data
+            return api.Reply(200, f"OK - {len(data)}".encode())
+
+        return await self._with_faults("upload", take)
+
+    async def response_url(self, request: Request) -> Response:
+        """Take an answer to an interaction."""
+        body = await request.body()
+
+        def take() -> api.Reply:
+            try:
+                respond(self._double, self._double.response_urls.use(request.url.path), _object(body))
+            except SlackError as error:
+                gone = error.code in {"expired_url", "used_url"}
+                return api.Reply(404 if gone else 400, json.dumps(error.answer()).encode())
+            return api.Reply(200, b'{"ok":true}')
+
+        return await self._with_faults("response_url", take)
+
+    async def _with_faults(self, name: str, take: Callable[[], api.Reply]) -> Response:
+        with self._double.lock:
+            fault = self._double.faults.take(name)
+        if fault is not None and not fault.after_commit:
+            return await _sent(api.failed(fault, api.Reply()))
+        with self._double.lock:
+            reply = take()
+        return await _sent(reply if fault is None else api.failed(fault, reply))
+
+    async def file(self, request: Request) -> Response:
+        """Serve a file's bytes; the real Slack wants a token for this."""
+        for team in self._double.teams.values():
+            found = team.files.get(request.path_params["file"])
+            if found is not None and found.data is not None:
+                return Response(found.data, media_type="image/png" if found.name.endswith(".png") else "text/plain")
+        return PlainTextResponse("no such file", 404)
+
+    async def permalink(self, request: Request) -> Response:
+        """Lead from a message's permalink to the page."""
+        return RedirectResponse(f"/double/{request.path_params['channel']}#{request.path_params['message']}")
+
+    async def index(self, request: Request) -> Response:
+        """Show the channels."""
+        with self._double.lock:
+            return HTMLResponse(index(self._double))
+
+    async def page(self, request: Request) -> Response:
+        """Show a channel's conversation to a reader in the time zone `tz`, again every `refresh` seconds."""
+        try:
+            zone = ZoneInfo(request.query_params.get("tz", "UTC"))
+        except (ZoneInfoNotFoundError, ValueError):
+            return PlainTextResponse("no such time zone", 400)
+        refresh = request.query_params.get("refresh", "")
+        with self._double.lock:
+            for team in self._double.teams.values():
+                for channel in team.channels.values():
+                    if request.path_params["channel"] in {channel.id, channel.name}:
+                        shown = render(self._double, team, channel, zone, int(refresh) if refresh.isdecimal() else None)
+                        return HTMLResponse(shown)
+        return PlainTextResponse("no such channel", 404)
+
+    async def link(self, socket: WebSocket) -> None:
+        """Serve a Socket Mode connection."""
+        await self._double.sockets.serve(socket)
+
+
+async def _sent(reply: api.Reply) -> Response:
+    if reply.drop:
+        return Dropped()
+    if reply.delay:
+        await asyncio.sleep(reply.delay)
+    return Response(reply.body, reply.status, reply.headers)
+
+
+def _object(body: bytes) -> dict[str, object]:
+    try:
+        given = json.loads(body)
+    except ValueError:
+        raise SlackError("invalid_payload") from None
+    if not isinstance(given, dict):
+        raise SlackError("invalid_payload")
+    return given
