@@ -162,12 +162,40 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """An outbox row that was given up, and why."""
+class Letter:
+    """An outbox row that was not sent: one that waits, or a dead one that was given up, and why.
+
+    `id` is what `Store.resend` takes.
+    """
 
     row: OutboxRow
     attempts: int
     error: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What of one incident waits in a lane.
+
+    Args:
+        incident: its id.
+        severity, state: the incident's as they are now; empty when it is no longer kept.
+        reference: of its header in that lane; None: none was posted yet.
+        first: the place of its earliest row in the lane.
+        header: whether a header waits.
+        entries: how many other rows do.
+        asks: whether an approval is among them.
+    """
+
+    incident: str
+    severity: str
+    state: str
+    reference: str | None
+    first: int
+    header: bool
+    entries: int
+    asks: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,8 +317,24 @@ class Store(Protocol):
         """Return what `sent` kept for the incident's header in that lane: where to edit, where to append."""
         ...
 
-    async def dead_letters(self, limit: int = 100, after: str | None = None) -> Page:
-        """Return DeadLetter rows, newest first."""
+    async def refer(self, lane: str, incident: str, reference: str | None) -> None:
+        """Keep another reference than `sent` did, or none: the header that it named is gone."""
+        ...
+
+    async def lane(self, lane: str, limit: int) -> Sequence[Waiting]:
+        """Return what is unsent in a lane, by incident: the worst severity first, then the oldest."""
+        ...
+
+    async def lane_rows(self, lane: str, incident: str, limit: int) -> Sequence[tuple[int, OutboxRow, int]]:
+        """Return (row id, row, attempts) of what waits of an incident in a lane, in order."""
+        ...
+
+    async def letters(self, *, dead: bool, limit: int = 100, after: str | None = None) -> Page:
+        """Return Letter rows that wait, or those that were given up, newest first."""
+        ...
+
+    async def resend(self, letter: str) -> bool:
+        """Let a dead letter wait again; False when there is none of that id. A header with a newer one is done."""
         ...
 
     async def unsent(self, row: int, error: str, again_at: float | None) -> None:

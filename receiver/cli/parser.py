@@ -32,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="remediator", required=True)
     _service(commands)
     _incidents(commands)
+    _outbox(commands)
     _verbs(commands)
     _kill(commands)
     _small(commands)
@@ -131,6 +132,20 @@ def _incidents(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--offline", action="store_true", help="read the database without asking the service")
     _settings(parser, ("database",))
+
+
+def _outbox(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "outbox",
+        "list the messages that wait or were given up, and send them again",
+        _later("letters", "outbox"),
+        _CLIENT,
+    )
+    parser.add_argument("what", nargs="?", choices=("list", "dead", "waiting", "resend"), default="list")
+    parser.add_argument("ids", nargs="*", metavar="ID", help="of dead letters, for resend; `all` for every one")
+    parser.add_argument("--limit", metavar="NUMBER", type=int, default=50, help="list at most so many (default 50)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _states() -> str:

@@ -70,6 +70,18 @@ class Printer:
         rows = [(short(one["at"]), one["where"], one["message"], one["raw"]) for one in items]
         self.table(("AT", "WHERE", "WHAT", "RAW"), rows)
 
+    def letters(self, items: Sequence[Mapping[str, Any]]) -> None:
+        """Write a list of messages that were not sent."""
+        if not items:
+            self.line("every message was sent")
+            return
+        rows = [
+            (one["id"], one["state"], short(one["at"]), one["lane"], one["incident"], str(one["attempts"]), one["kind"],
+             f"{one['error']}: {one['text']}" if one["error"] else one["text"])
+            for one in items
+        ]  # fmt: skip
+        self.table(("ID", "STATE", "AT", "LANE", "INCIDENT", "TRIES", "KIND", "WHAT"), rows)
+
     def incident(self, incident: Mapping[str, Any], timeline: Sequence[Mapping[str, Any]]) -> None:
         """Write an incident with its timeline."""
         severity = incident["severity"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from receiver.ports import DeadLetter, OutboxRow
+from receiver.core.incident import Incident
+from receiver.ports import Letter, OutboxRow, Waiting
 
 _REVISIONS = 1 << 16
 
@@ -35,11 +36,7 @@ class Mailbox:
         self._keys.add(row.key)
         if row.kind == "header":
             for letter in self._letters.values():
-                if letter.state == "waiting" and (letter.row.kind, letter.row.lane, letter.row.incident) == (
-                    "header",
-                    row.lane,
-                    row.incident,
-                ):
+                if letter.state == "waiting" and _place(letter.row) == _place(row):
                     letter.row = row
                     letter.revision += 1
                     return
@@ -80,15 +77,66 @@ class Mailbox:
         elif letter.revision == revision:
             letter.state = "dead"
 
-    def dead(self) -> list[tuple[int, DeadLetter]]:
-        """Return what was given up, newest first."""
+    def letters(self, state: str) -> list[tuple[int, Letter]]:
+        """Return what is in a state, `waiting` or `dead`, newest first."""
         return [
-            (n, DeadLetter(letter.row, letter.attempts, letter.error))
+            (n, Letter(letter.row, letter.attempts, letter.error, str(n)))
             for n, letter in reversed(self._letters.items())
-            if letter.state == "dead"
+            if letter.state == state
+        ]
+
+    def resend(self, name: str) -> bool:
+        """Let a dead letter wait again; a header whose newer content is there already is done."""
+        found = self._letters.get(int(name)) if name.isascii() and name.isdigit() else None
+        if found is None or found.state != "dead":
+            return False
+        newer = found.row.kind == "header" and any(
+            n > int(name) and _place(other.row) == _place(found.row) for n, other in self._letters.items()
+        )
+        found.state, found.again_at, found.error = "sent" if newer else "waiting", 0.0, ""
+        return True
+
+    def refer(self, lane: str, incident: str, reference: str | None) -> None:
+        """Keep another reference of an incident's header, or none."""
+        if reference is None:
+            self.references.pop((lane, incident), None)
+        else:
+            self.references[lane, incident] = reference
+
+    def lane(self, lane: str, states: Mapping[str, Incident]) -> list[Waiting]:
+        """Return what waits in a lane by incident, the worst severity first, then the oldest."""
+        found: dict[str, list[tuple[int, str]]] = {}
+        for n, letter in self._letters.items():
+            if letter.state == "waiting" and letter.row.lane == lane:
+                found.setdefault(letter.row.incident, []).append((n, letter.row.kind))
+        waiting = [
+            Waiting(
+                incident,
+                states[incident].severity.value if incident in states else "",
+                states[incident].phase.value if incident in states else "",
+                self.references.get((lane, incident)),
+                rows[0][0],
+                any(kind == "header" for _, kind in rows),
+                sum(kind != "header" for _, kind in rows),
+                any(kind == "approval" for _, kind in rows),
+            )
+            for incident, rows in found.items()
+        ]
+        return sorted(waiting, key=lambda one: (one.severity or "P9", one.first))
+
+    def lane_rows(self, lane: str, incident: str) -> list[tuple[int, OutboxRow, int]]:
+        """Return (handle, row, attempts) of what waits of an incident in a lane, in order."""
+        return [
+            (n * _REVISIONS + letter.revision, letter.row, letter.attempts)
+            for n, letter in self._letters.items()
+            if letter.state == "waiting" and (letter.row.lane, letter.row.incident) == (lane, incident)
         ]
 
     def counts(self) -> Mapping[str, int]:
         """Return how many wait and how many were given up."""
         states = [letter.state for letter in self._letters.values()]
         return {"waiting": states.count("waiting"), "dead": states.count("dead")}
+
+
+def _place(row: OutboxRow) -> tuple[str, str, str]:
+    return row.kind, row.lane, row.incident

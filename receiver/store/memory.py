@@ -25,6 +25,7 @@ from receiver.ports import (
     Quarantined,
     StoreUnavailable,
     Unit,
+    Waiting,
 )
 from receiver.store.batch import Batch, Numbers
 from receiver.store.cache import Kept
@@ -175,9 +176,28 @@ class MemoryStore:
         """Return the reference of an incident's header in a lane."""
         return self._mailbox.references.get((lane, incident))
 
-    async def dead_letters(self, limit: int = 100, after: str | None = None) -> Page:
-        """Return what was given up, newest first."""
-        return _page(self._mailbox.dead(), limit, after)
+    async def refer(self, lane: str, incident: str, reference: str | None) -> None:
+        """Keep another reference of an incident's header, or none."""
+        self._writable()
+        self._mailbox.refer(lane, incident, reference)
+
+    async def lane(self, lane: str, limit: int) -> Sequence[Waiting]:
+        """Return what waits in a lane by incident, the worst severity first, then the oldest."""
+        states = {name: kept.state for name, kept in self._seen.incidents.items()}
+        return self._mailbox.lane(lane, states)[:limit]
+
+    async def lane_rows(self, lane: str, incident: str, limit: int) -> Sequence[tuple[int, OutboxRow, int]]:
+        """Return (row id, row, attempts) of what waits of an incident in a lane, in order."""
+        return self._mailbox.lane_rows(lane, incident)[:limit]
+
+    async def letters(self, *, dead: bool, limit: int = 100, after: str | None = None) -> Page:
+        """Return rows that wait, or those that were given up, newest first."""
+        return _page(self._mailbox.letters("dead" if dead else "waiting"), limit, after)
+
+    async def resend(self, letter: str) -> bool:
+        """Let a dead letter wait again; False when there is none of that id."""
+        self._writable()
+        return self._mailbox.resend(letter)
 
     async def get(self, key: str) -> Any:
         """Return a small named JSON value; None when unset."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 
-from receiver.ports import DeadLetter, OutboxRow, Page
+from receiver.ports import Letter, OutboxRow, Page, Waiting
 from receiver.store.codec import decode, unpack
 
 _REVISIONS = 1 << 16
-_WAITING, _SENT, _DEAD = 0, 1, 2
+WAITING, _SENT, DEAD = 0, 1, 2
 
 _HEADS = """
     WITH RECURSIVE lanes(lane) AS (
@@ -59,7 +59,7 @@ def sent(connection: sqlite3.Connection, handle: int, reference: str | None) -> 
     lane, incident, kind, at, current, state = row
     if reference is not None and kind == "header":
         connection.execute("INSERT OR REPLACE INTO posted VALUES (?, ?, ?, ?)", (lane, incident, reference, at))
-    if state == _WAITING and current % _REVISIONS == revision:
+    if state == WAITING and current % _REVISIONS == revision:
         connection.execute("UPDATE outbox SET state = ?, error = '' WHERE n = ?", (_SENT, n))
 
 
@@ -88,16 +88,87 @@ def reference(connection: sqlite3.Connection, lane: str, incident: str) -> str |
     return None if row is None else str(row[0])
 
 
-def dead_letters(connection: sqlite3.Connection, limit: int, after: str | None) -> Page:
-    """Return what was given up, newest first."""
-    before = int(after) if after is not None and after.isascii() and after.isdigit() and len(after) < 19 else None
+def refer(connection: sqlite3.Connection, lane: str, incident: str, reference: str | None) -> None:
+    """Keep another reference of an incident's header, or none."""
+    if reference is None:
+        connection.execute("DELETE FROM posted WHERE lane = ? AND incident = ?", (lane, incident))
+        return
+    connection.execute(
+        "INSERT INTO posted VALUES (?, ?, ?, 0)"
+        " ON CONFLICT(lane, incident) DO UPDATE SET reference = excluded.reference",
+        (lane, incident, reference),
+    )
+
+
+_LANE = """
+    SELECT outbox.incident, coalesce(incidents.severity, ''), coalesce(incidents.state, ''), posted.reference,
+        min(outbox.n), sum(outbox.kind = 'header'), sum(outbox.kind <> 'header'), sum(outbox.kind = 'approval')
+    FROM outbox
+    LEFT JOIN incidents ON incidents.id = outbox.incident
+    LEFT JOIN posted ON posted.lane = outbox.lane AND posted.incident = outbox.incident
+    WHERE outbox.state = 0 AND outbox.lane = ?
+    GROUP BY outbox.incident ORDER BY coalesce(incidents.severity, 'P9'), min(outbox.n) LIMIT ?
+"""
+
+
+def lane(connection: sqlite3.Connection, name: str, limit: int) -> list[Waiting]:
+    """Return what waits in a lane by incident, the worst severity first."""
+    return [
+        Waiting(incident, severity, state, posted, first, bool(headers), entries, bool(asks))
+        for incident, severity, state, posted, first, headers, entries, asks in connection.execute(_LANE, (name, limit))
+    ]
+
+
+def lane_rows(connection: sqlite3.Connection, name: str, incident: str, limit: int) -> list[tuple[int, OutboxRow, int]]:
+    """Return (handle, row, attempts) of what waits of an incident in a lane, in order."""
+    return [
+        (
+            n * _REVISIONS + revision % _REVISIONS,
+            OutboxRow(name, kind, key, incident, decode(unpack(payload)), at),
+            tries,
+        )
+        for n, revision, kind, key, payload, at, tries in connection.execute(
+            "SELECT n, revision, kind, key, payload, at, attempts FROM outbox"
+            " WHERE state = 0 AND lane = ? AND incident = ? ORDER BY n LIMIT ?",
+            (name, incident, limit),
+        )
+    ]
+
+
+def letters(connection: sqlite3.Connection, state: int, limit: int, after: str | None) -> Page:
+    """Return what waits or was given up, newest first."""
+    before = _number(after) if after is not None else None
     found = connection.execute(
         "SELECT n, lane, kind, key, incident, payload, at, attempts, error FROM outbox"
-        " WHERE state = 2 AND n < ifnull(?, n + 1) ORDER BY n DESC LIMIT ?",
-        (before, limit + 1),
+        " WHERE state = ? AND n < ifnull(?, n + 1) ORDER BY n DESC LIMIT ?",
+        (state, before, limit + 1),
     ).fetchall()
     items = [
-        DeadLetter(OutboxRow(lane, kind, key, incident, decode(unpack(payload)), at), attempts, error)
-        for _, lane, kind, key, incident, payload, at, attempts, error in found[:limit]
+        Letter(OutboxRow(lane, kind, key, incident, decode(unpack(payload)), at), attempts, error, str(n))
+        for n, lane, kind, key, incident, payload, at, attempts, error in found[:limit]
     ]
     return Page(items, str(found[limit - 1][0]) if len(found) > limit else None)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def resend(connection: sqlite3.Connection, letter: str) -> bool:
+    """Let a dead letter wait again; a header whose newer content waits already is done."""
+    n = _number(letter)
+    row = connection.execute("SELECT lane, incident, kind FROM outbox WHERE n = ? AND state = 2", (n,)).fetchone()
+    if row is None:
+        return False
+    lane_name, incident, kind = row
+    newer = (
+        kind == "header"
+        and connection.execute(
+            "SELECT 1 FROM outbox WHERE lane = ? AND incident = ? AND kind = 'header' AND n > ?",
+            (lane_name, incident, n),
+        ).fetchone()
+    )
+    connection.execute(
+        "UPDATE outbox SET state = ?, again_at = 0, error = '' WHERE n = ?", (_SENT if newer else WAITING, n)
+    )
+    return True

@@ -30,6 +30,7 @@ from receiver.ports import (
     StoreFull,
     StoreUnavailable,
     Unit,
+    Waiting,
 )
 from receiver.store import outbox, reads, retention
 from receiver.store.batch import Batch
@@ -152,9 +153,17 @@ class SqliteReader:
         """Return the reference of an incident's header in a lane."""
         return await self._read(outbox.reference, lane, incident)
 
-    async def dead_letters(self, limit: int = 100, after: str | None = None) -> Page:
-        """Return what was given up, newest first."""
-        return await self._read(outbox.dead_letters, limit, after)
+    async def lane(self, lane: str, limit: int) -> Sequence[Waiting]:
+        """Return what waits in a lane by incident, the worst severity first, then the oldest."""
+        return await self._read(outbox.lane, lane, limit)
+
+    async def lane_rows(self, lane: str, incident: str, limit: int) -> Sequence[tuple[int, OutboxRow, int]]:
+        """Return (row id, row, attempts) of what waits of an incident in a lane, in order."""
+        return await self._read(outbox.lane_rows, lane, incident, limit)
+
+    async def letters(self, *, dead: bool, limit: int = 100, after: str | None = None) -> Page:
+        """Return rows that wait, or those that were given up, newest first."""
+        return await self._read(outbox.letters, outbox.DEAD if dead else outbox.WAITING, limit, after)
 
     async def get(self, key: str) -> Any:
         """Return a small named JSON value; None when unset."""
@@ -232,6 +241,15 @@ class SqliteStore(SqliteReader):
     async def unsent(self, row: int, error: str, again_at: float | None) -> None:
         """Count a failed attempt; tried again at that time, None: to the dead letters."""
         await self._writer.call(lambda connection, _: outbox.unsent(connection, row, error, again_at))
+
+    async def refer(self, lane: str, incident: str, reference: str | None) -> None:
+        """Keep another reference of an incident's header, or none."""
+        await self._writer.call(lambda connection, _: outbox.refer(connection, lane, incident, reference))
+
+    async def resend(self, letter: str) -> bool:
+        """Let a dead letter wait again; False when there is none of that id."""
+        found: bool = await self._writer.call(lambda connection, _: outbox.resend(connection, letter))
+        return found
 
     async def put(self, key: str, value: Any) -> None:
         """Set a small named JSON value, durably."""

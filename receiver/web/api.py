@@ -67,6 +67,8 @@ class Api:
             self._route(f"{one}/note", Role.RESPONDER, POST=self.note),
             self._route("/api/v1/unmatched", Role.VIEWER, GET=self.unmatched),
             self._route("/api/v1/quarantine", Role.VIEWER, GET=self.quarantine),
+            self._route("/api/v1/outbox", Role.VIEWER, GET=self.outbox),
+            self._route("/api/v1/outbox/{id}/resend", Role.RESPONDER, POST=self.resend),
             self._route("/api/v1/kill", Role.ADMIN, GET=self.kill_state, POST=self.kill),
             self._route("/api/v1/simulate", Role.VIEWER, POST=self.simulate),
             self._route("/-/reload", Role.ADMIN, POST=self.reload),
@@ -148,6 +150,14 @@ class Api:
         items = [models.QuarantinedModel.of(one) for one in page.items]
         return _json(models.PageModel[models.QuarantinedModel](items=items, next=page.next))
 
+    async def outbox(self, request: Request, _caller: Caller) -> Response:
+        """Answer the messages that were given up, or those that wait."""
+        query = Query(request, ("state", "limit", "after"))
+        dead = query.one_of("state", ["dead", "waiting"]) != "waiting"
+        page = await self._store.letters(dead=dead, limit=query.count("limit", 100, 1000), after=query.text("after"))
+        items = [models.LetterModel.of(one, dead=dead) for one in page.items]
+        return _json(models.PageModel[models.LetterModel](items=items, next=page.next))
+
     async def kill_state(self, request: Request, _caller: Caller) -> Response:
         """Answer the kill switch."""
         Query(request, ())
@@ -211,6 +221,15 @@ class Api:
         answer = await self._operations.kill(on=wanted.on, person=caller.id, playbook=wanted.playbook)
         _log.warning("the kill switch: %s", answer.text, person=caller.id, via=_via(request))
         return _answered(answer)
+
+    async def resend(self, request: Request, caller: Caller) -> Response:
+        """Let a message that was given up wait again."""
+        await read_model(request, models.NothingRequest, self._timeout)
+        wanted = request.path_params["id"]
+        if not await self._store.resend(wanted):
+            raise Problem(404, f"There is no dead letter {wanted[:100]}.")
+        _log.info("a message is sent again", letter=wanted, person=caller.id, via=_via(request))
+        return _json(models.AnswerModel(ok=True, text="it waits to be sent again"))
 
     async def reload(self, request: Request, caller: Caller) -> Response:
         """Load policy and people again; a bad file changes nothing."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from receiver.core.incident import Approval, Incident, Phase
 from receiver.core.redaction import hide
 from receiver.core.timeline import Entry, header
-from receiver.ports import AlertRow, Quarantined
+from receiver.ports import AlertRow, Letter, Quarantined
 
 T = TypeVar("T")
 
@@ -198,6 +198,36 @@ class QuarantinedModel(Model):
         return cls(at=one.at, where=one.where, message=one.message, raw=one.raw)
 
 
+class LetterModel(Model):
+    """A message that was not sent: it waits, or it was given up (`dead`) and can be sent again."""
+
+    id: str
+    state: Literal["waiting", "dead"]
+    at: Time
+    lane: str
+    kind: str
+    incident: str
+    text: str
+    attempts: int
+    error: str
+
+    @classmethod
+    def of(cls, letter: Letter, *, dead: bool) -> LetterModel:
+        """Show a row of the outbox."""
+        payload = letter.row.payload
+        return cls(
+            id=letter.id,
+            state="dead" if dead else "waiting",
+            at=letter.row.at,
+            lane=letter.row.lane,
+            kind=str(payload.get("kind", letter.row.kind)),
+            incident=letter.row.incident,
+            text=hide(str(payload.get("text") or payload.get("title") or "")),
+            attempts=letter.attempts,
+            error=hide(letter.error),
+        )
+
+
 class PageModel(Model, Generic[T]):
     """A page of a list; `next` goes into `?after=` for the next one, None on the last."""
 
@@ -221,6 +251,10 @@ class KillModel(Model):
     by: str
     at: Time | None
     file: str | None
+
+
+class NothingRequest(Model):
+    """A body that says nothing more."""
 
 
 class ReasonRequest(Model):

@@ -558,7 +558,7 @@ class StoreContract:
         await tell(store, told("a1", "i-1"), told("a2", "i-1"))
         await store.unsent((await store.outbox(10))[0][0], "no such channel", None)
         assert await waiting(store) == ["a2"]
-        (letter,) = (await store.dead_letters()).items
+        (letter,) = (await store.letters(dead=True)).items
         assert (letter.row.key, letter.attempts, letter.error) == ("a1", 1, "no such channel")
         assert (await store.counts())["outbox"] == {"waiting": 1, "dead": 1}
 
@@ -568,6 +568,64 @@ class StoreContract:
         await tell(store, told("h2", "i-1", kind="header"))
         await store.unsent(on_its_way, "too long", None)
         assert await waiting(store) == ["h2"]
+
+    async def test_a_dead_letter_that_is_sent_again_waits_in_its_old_place(self, store: Store) -> None:
+        await tell(store, told("a1", "i-1"), told("a2", "i-1"))
+        await store.unsent((await store.outbox(10))[0][0], "no such channel", None)
+        (letter,) = (await store.letters(dead=True)).items
+        assert await store.resend(letter.id)
+        assert not await store.resend(letter.id)
+        assert not await store.resend("x")
+        assert not (await store.letters(dead=True)).items
+        assert await waiting(store) == ["a1"]
+        assert [one.row.key for one in (await store.letters(dead=False)).items] == ["a2", "a1"]
+
+    async def test_a_dead_header_is_not_sent_over_a_newer_one(self, store: Store) -> None:
+        await tell(store, told("h1", "i-1", kind="header"))
+        await store.unsent((await store.outbox(10))[0][0], "bad blocks", None)
+        await tell(store, told("h2", "i-1", kind="header"))
+        (letter,) = (await store.letters(dead=True)).items
+        assert await store.resend(letter.id)
+        assert [row.key for _, row, _ in await store.lane_rows("chat", "i-1", 10)] == ["h2"]
+        assert not (await store.letters(dead=True)).items
+
+    async def test_letters_come_by_the_page_newest_first(self, store: Store) -> None:
+        await tell(store, *(told(f"a{number}", "i-1") for number in range(5)))
+        page = await store.letters(dead=False, limit=2)
+        assert [one.row.key for one in page.items] == ["a4", "a3"]
+        page = await store.letters(dead=False, limit=3, after=page.next)
+        assert [one.row.key for one in page.items] == ["a2", "a1", "a0"]
+        assert page.next is None
+
+    async def test_a_lane_shows_by_incident_what_waits_the_worst_first(self, store: Store) -> None:
+        one = await opened(store, "api", "a")
+        await tell(
+            store,
+            told("n1", "i-none"),
+            told("n2", "i-none", kind="approval"),
+            told("h1", one.id, kind="header"),
+            told("t1", one.id),
+            told("p1", one.id, lane="pager"),
+        )
+        await store.unsent((await store.lane_rows("chat", "i-none", 1))[0][0], "down", NOW + 1000)
+        first, second = await store.lane("chat", 10)
+        assert (first.incident, first.severity, first.state) == (one.id, "P1", "triage")
+        assert (first.header, first.entries, first.asks, first.reference) == (True, 1, False, None)
+        assert (second.incident, second.severity, second.header, second.entries, second.asks) == (
+            "i-none", "", False, 2, True,
+        )  # fmt: skip
+        assert [one.incident for one in await store.lane("chat", 1)] == [one.id]
+        rows = await store.lane_rows("chat", "i-none", 10)
+        assert [(row.key, attempts) for _, row, attempts in rows] == [("n1", 1), ("n2", 0)]
+
+    async def test_a_reference_can_be_replaced_and_forgotten(self, store: Store) -> None:
+        await tell(store, told("h1", "i-1", kind="header"))
+        await store.refer("chat", "i-1", "ref-1")
+        await store.refer("chat", "i-1", "ref-2")
+        assert await store.reference("chat", "i-1") == "ref-2"
+        assert (await store.lane("chat", 10))[0].reference == "ref-2"
+        await store.refer("chat", "i-1", None)
+        assert await store.reference("chat", "i-1") is None
 
     # --- the rest ---------------------------------------------------------------------------------------------------
 

@@ -172,7 +172,7 @@ async def test_what_can_never_succeed_is_a_dead_letter_and_the_next_row_goes_out
     recorder = Recorder(ChatError("bad blocks"))
     seen = await pump(store, clock, lambda: recorder.sent == ["i-1/2/a"], a=recorder)
     assert seen == [("a", "dead"), ("a", "sent")]
-    (letter,) = (await store.dead_letters()).items
+    (letter,) = (await store.letters(dead=True)).items
     assert (letter.row.key, letter.error) == ("i-1/1/a", "bad blocks")
 
 
@@ -180,7 +180,7 @@ async def test_a_row_of_a_lane_that_is_not_configured_is_a_dead_letter(store: Sq
     await write(store, entry("gone", 1), entry("a", 1))
     recorder = Recorder()
     await pump(store, clock, lambda: recorder.sent != [], a=recorder)
-    (letter,) = (await store.dead_letters()).items
+    (letter,) = (await store.letters(dead=True)).items
     assert letter.error == "no lane gone is configured"
 
 
@@ -188,7 +188,7 @@ async def test_a_sender_that_breaks_is_seen_and_blocks_nothing(store: SqliteStor
     await write(store, entry("a", 1), entry("a", 2))
     recorder = Recorder(KeyError("defect"))
     await pump(store, clock, lambda: recorder.sent == ["i-1/2/a"], a=recorder)
-    (letter,) = (await store.dead_letters()).items
+    (letter,) = (await store.letters(dead=True)).items
     assert "a defect of the sender: KeyError" in letter.error
 
 

@@ -34,7 +34,7 @@ def test_help_is_fast_because_it_imports_nothing_heavy() -> None:
 
 COMMANDS = [
     "serve", "check", "config", "simulate", "incidents", "approve", "deny", "ack", "takeover", "close", "note",
-    "reload", "kill", "token", "version",
+    "reload", "kill", "token", "version", "outbox",
 ]  # fmt: skip
 
 
@@ -65,7 +65,8 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: Captured) -> N
      ["kill", "on", "--offline", "--playbook", "x"], ["kill", "on", "--kill-file", "x"], ["incidents", "i-1"],
      ["incidents", "show", "i-1", "--open"], ["incidents", "export", "--limit", "3"],
      ["incidents", "--unmatched", "--target", "x"], ["incidents", "--unmatched", "--quarantine"],
-     ["incidents", "show", "i-1", "--unmatched"], ["token", "a b: c"]],
+     ["incidents", "show", "i-1", "--unmatched"], ["token", "a b: c"], ["outbox", "resend"], ["outbox", "dead", "7"],
+     ["outbox", "--limit", "0"]],
 )  # fmt: skip
 def test_wrong_values_are_exit_code_2_and_said_in_words(arguments: list[str], capsys: Captured) -> None:
     assert main(arguments) == 2

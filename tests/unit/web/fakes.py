@@ -14,7 +14,7 @@ from receiver.core.incident import Incident
 from receiver.core.severity import Severity
 from receiver.metrics import Metrics
 from receiver.people import People, Person, Role, hash_token
-from receiver.ports import AlertRow, Body, IncidentFilter, Page, Quarantined, StoreUnavailable
+from receiver.ports import AlertRow, Body, IncidentFilter, Letter, Page, Quarantined, StoreUnavailable
 from receiver.receiving import Received
 from receiver.settings import load
 from receiver.web.health import Health
@@ -136,6 +136,7 @@ class ListedStore:
         self.unmatched_rows: list[AlertRow] = []
         self.quarantined_rows: list[Quarantined] = []
         self.wanted: list[IncidentFilter] = []
+        self.dead: list[Letter] = []
         self.down = False
 
     def add(self, incident_id: str, *rows: AlertRow) -> None:
@@ -171,6 +172,16 @@ class ListedStore:
     async def quarantined(self, limit: int = 100, after: str | None = None) -> Page:
         self._up()
         return Page(self.quarantined_rows[:limit], None)
+
+    async def letters(self, *, dead: bool, limit: int = 100, after: str | None = None) -> Page:
+        self._up()
+        return Page(self.dead[:limit] if dead else [], None)
+
+    async def resend(self, letter: str) -> bool:
+        self._up()
+        left = [one for one in self.dead if one.id != letter]
+        self.dead, found = left, len(left) < len(self.dead)
+        return found
 
     async def counts(self) -> Mapping[str, Any]:
         self._up()

@@ -10,7 +10,8 @@ import pytest
 from receiver.core import events as ev
 from receiver.core.alert import Alert, AlertStatus
 from receiver.core.events import Recorded
-from receiver.ports import AlertRow, Quarantined
+from receiver.core.outbox import OutboxRow
+from receiver.ports import AlertRow, Letter, Quarantined
 from receiver.web.ports import Reloaded
 from tests.unit.house.sources import ROOT
 from tests.unit.web.fakes import NOW, Edge, Said, payload
@@ -265,6 +266,21 @@ async def test_simulating_changes_nothing() -> None:
         answer = await client.post("/api/v1/simulate", content=payload("01-single-firing"), headers=headers)
     assert answer.json() == {"mode": "observe", "alerts": [{"alert": "Single"}], "unread": []}
     assert (one.engine.calls, one.operations.asked) == ([], [])
+
+
+async def test_dead_letters_are_listed_and_sent_again_once() -> None:
+    one = edge()
+    row = OutboxRow("slack", "thread", "i-1/7/slack/noted", "i-1", {"text": "see x", "kind": "noted"}, NOW)
+    one.store.dead = [Letter(row, 2, "Slack answers invalid_blocks", "118")]
+    (found,) = (await get(one, "/api/v1/outbox")).json()["items"]
+    assert found == {
+        "id": "118", "state": "dead", "at": "2026-09-21T14:13:20.000Z", "lane": "slack", "kind": "noted",
+        "incident": "i-1", "text": "see x", "attempts": 2, "error": "Slack answers invalid_blocks",
+    }  # fmt: skip
+    assert (await get(one, "/api/v1/outbox?state=waiting")).json()["items"] == []
+    assert (await get(one, "/api/v1/outbox?state=lost")).status_code == 400
+    assert (await post(one, "/api/v1/outbox/118/resend")).json()["ok"] is True
+    assert (await post(one, "/api/v1/outbox/118/resend")).status_code == 404
 
 
 async def test_a_reload_with_mistakes_is_a_422_that_lists_them() -> None:

@@ -5,7 +5,9 @@ import base64
 import httpx
 import pytest
 
+from receiver.core.outbox import OutboxRow
 from receiver.people import People, Role
+from receiver.ports import Letter
 from tests.unit.web.fakes import TOKENS, WEBHOOK, Edge, everybody, payload
 
 pytestmark = pytest.mark.anyio
@@ -59,7 +61,7 @@ async def test_basic_authentication_knows_every_valid_password() -> None:
     assert "Basic" in (await post(edge)).headers.get_list("www-authenticate")[1]
 
 
-READS = ["/api/v1/incidents", "/api/v1/unmatched", "/api/v1/quarantine", "/api/v1/kill"]
+READS = ["/api/v1/incidents", "/api/v1/unmatched", "/api/v1/quarantine", "/api/v1/kill", "/api/v1/outbox"]
 PROBES = ["/healthz", "/readyz"]
 
 
@@ -100,9 +102,11 @@ CHANGES = {
     "/api/v1/incidents/i-1/takeover": Role.RESPONDER,
     "/api/v1/incidents/i-1/close": Role.RESPONDER,
     "/api/v1/incidents/i-1/note": Role.RESPONDER,
+    "/api/v1/outbox/118/resend": Role.RESPONDER,
     "/api/v1/kill": Role.ADMIN,
     "/-/reload": Role.ADMIN,
 }
+LETTER = Letter(OutboxRow("slack", "thread", "key", "i-1", {}, 0.0), 1, "refused", "118")
 BODIES = {"/api/v1/incidents/i-1/note": {"text": "seen"}, "/api/v1/kill": {"on": True}}
 
 
@@ -111,6 +115,7 @@ BODIES = {"/api/v1/incidents/i-1/note": {"text": "seen"}, "/api/v1/kill": {"on":
 @pytest.mark.parametrize("path", list(CHANGES))
 async def test_each_change_needs_its_role(path: str, role: Role, listen: str) -> None:
     edge = Edge(environment={**FAR, "REMEDIATOR_LISTEN": listen}, people=everybody())
+    edge.store.dead = [LETTER]
     async with edge.client(TOKENS[role]) as client:
         answer = await client.post(path, json=BODIES.get(path, {}))
     assert answer.status_code == (200 if role.includes(CHANGES[path]) else 403)
@@ -131,6 +136,7 @@ async def test_with_people_every_change_needs_a_token_on_loopback_too(path: str)
 @pytest.mark.parametrize(("path", "role"), list(CHANGES.items()))
 async def test_without_people_loopback_may_do_everything_but_approve(path: str, role: Role) -> None:
     edge = Edge(people=People())
+    edge.store.dead = [LETTER]
     async with edge.client() as client:
         answer = await client.post(path, json=BODIES.get(path, {}))
     if role is Role.APPROVER:
