@@ -15,6 +15,8 @@ from receiver.alertmanager import AlertmanagerApi
 from receiver.chat.console import ConsoleChat
 from receiver.chat.escalation import EscalationSender, MetricPath, WebhookPath
 from receiver.chat.outbox import ChatSender, Outbox, Sender
+from receiver.chat.slack.joining import slack_lane
+from receiver.chat.slack.lane import LANE as SLACK
 from receiver.clock import SystemClock
 from receiver.control import KillSwitch
 from receiver.core.playbook import Policy
@@ -112,7 +114,9 @@ async def _join(
     http = httpx.AsyncClient(timeout=10.0, trust_env=False, limits=httpx.Limits(max_connections=64))
     kill = KillSwitch(store, clock, settings.kill_path)
     await kill.load()
-    engine = Engine(store, clock, RandomIds(), policy, mode=settings.mode, lanes=(CONSOLE, ESCALATION))
+    slack = slack_lane(settings, http, clock, store, metrics.sent, lambda state: noted("slack", state))
+    lanes = (CONSOLE, ESCALATION, *((SLACK,) if slack is not None else ()))
+    engine = Engine(store, clock, RandomIds(), policy, mode=settings.mode, lanes=lanes)
     await engine.use(policy)
     policies.in_force = engine.use
     depends = [url for url in (settings.prometheus_url, settings.alertmanager_url) if url]
@@ -125,7 +129,8 @@ async def _join(
     actor = Actor(engine, store, clock, targets, kill, actions, approvers=policies.approvers)
     jobs = EmbeddedJobs(store, clock, settings.concurrency)
     pages = MetricPath(metrics.escalation_undelivered.set)
-    outbox = Outbox(store, clock, _senders(settings, http, clock, store, pages), metrics.sent)
+    senders = _senders(settings, http, clock, store, pages)
+    outbox = Outbox(store, clock, senders, metrics.sent, others=lanes[2:])
     operations = Operations(engine, kill, jobs.nudge)
     resyncer: Resyncer | None = None
     silences: Silences | None = None
@@ -148,6 +153,8 @@ async def _join(
                 jobs.nudge(at)
         if changes.outbox:
             outbox.nudge()
+            if slack is not None:
+                slack.nudge()
 
     def observe() -> None:
         metrics.in_mode(settings.mode)
@@ -189,6 +196,7 @@ async def _join(
         resyncer=resyncer,
         background=(
             *((resyncer.run,) if resyncer is not None else ()),
+            *((slack.run,) if slack is not None else ()),
             watch.run,
             outside.run,
             lambda: _every(clock, PRUNE_EVERY, lambda: _prune(store, clock)),

@@ -419,8 +419,11 @@ class Chat(Protocol):
         """Append to the incident's thread; `key` lets a lost answer be looked up."""
         ...
 
-    async def find(self, incident: str, key: str) -> str | None:
-        """Return the reference of a message that was sent with that key, for unknown sends."""
+    async def find(self, incident: str, key: str, reference: str | None) -> str | None:
+        """Return the reference of a message that was sent with that key, for unknown sends.
+
+        `reference` is the header's, None when none was posted as far as is known: then the key is a header's.
+        """
         ...
 
 

@@ -7,7 +7,6 @@ docs/settings.md is printed from here, and a test holds it current.
 from __future__ import annotations
 
 import difflib
-import stat
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, Final
 from receiver import settings_values as kind
 from receiver.core.durations import format_duration
 from receiver.errors import SettingsError
-from receiver.settings_values import Address, hide_path, hide_url, size_text, url_secrets
+from receiver.settings_values import Address, Located, hide_path, hide_url, read_secret, size_text, url_secrets
 
 PREFIX: Final = "REMEDIATOR_"
 
@@ -25,9 +24,6 @@ CLIENT: Final = ("REMEDIATOR_URL", "REMEDIATOR_TOKEN", "REMEDIATOR_TOKEN_FILE")
 
 ENGINES: Final = "REMEDIATOR_ENGINE_"
 """With an engine's name behind it: replaces that engine's URL, read with the policy."""
-
-MAX_SECRET_BYTES: Final = 64 * 1024
-"""A larger secret file is a mistake, such as the wrong file."""
 
 SHORTEST_TOKEN: Final = 16
 """Characters below which a token is called weak."""
@@ -122,6 +118,29 @@ class Settings:
         )
     )
     escalation_secret: str = field(metadata=_about("", str.strip, "key of that signature (HMAC-SHA256)", secret=True))
+    slack_token: str | None = field(
+        metadata=_about(
+            "", kind.Optional(kind.token), "bot token of the Slack app; without it Slack is off", secret=True
+        )
+    )
+    slack_channel: str | None = field(
+        metadata=_about(
+            "", kind.Optional(kind.channel), "id of the channel in which incidents are told, such as C0123ABCD"
+        )
+    )
+    slack_channels: tuple[str, ...] = field(
+        metadata=_about("", kind.BySeverity(kind.channel), "other channels by severity: `P1=C0123ABCD,P2=C0456EFGH`")
+    )
+    slack_mentions: tuple[str, ...] = field(
+        metadata=_about(
+            "",
+            kind.BySeverity(kind.mention),
+            "whom to mention by severity: a user (`P1=U...`), a user group (`P1=S...`), `P1=here` or `P1=channel`",
+        )
+    )
+    slack_api_url: str = field(
+        metadata=_about("https://slack.com/api", kind.url, "where Slack's Web API is: GovSlack, a gateway")
+    )
     max_body: int = field(
         metadata=_about("32MB", kind.positive_size, "largest webhook body; larger ones are answered 413")
     )
@@ -192,7 +211,8 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """Every secret text, for the redaction of logs."""
         listed = (*self.webhook_tokens, *self.webhook_password, *self.metrics_tokens, self.escalation_secret)
-        urls = (self.prometheus_url, self.alertmanager_url, self.external_url)
+        listed = (*listed, self.slack_token or "")
+        urls = (self.prometheus_url, self.alertmanager_url, self.external_url, self.slack_api_url)
         within = [secret for url in urls if url for secret in url_secrets(url)]
         if self.escalation_url:
             within += url_secrets(self.escalation_url, path=True)
@@ -236,7 +256,7 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str], only: Collect
             values[one.name] = one.metadata["read"](text)
             sources[one.name] = source
         except ValueError as error:
-            problems.append(str(error) if isinstance(error, _Located) else _located(one, flags, environment, error))
+            problems.append(str(error) if isinstance(error, Located) else _located(one, flags, environment, error))
     if only is None:
         warnings.extend(_unknown(environment))
     if not problems:
@@ -249,10 +269,6 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str], only: Collect
     raise SettingsError(problems)
 
 
-class _Located(ValueError):
-    """Says already where the mistake is."""
-
-
 def _text(
     one: Field[Any], flags: Mapping[str, str], environment: Mapping[str, str], warnings: list[str]
 ) -> tuple[str, str]:
@@ -261,8 +277,8 @@ def _text(
         return flags[one.name], f"flag {flag(one.name)}"
     if one.metadata["by_file"] and by_file in environment:
         if name in environment:
-            raise _Located(f"{name} and {by_file} are both set; keep one")
-        return _read_secret(Path(environment[by_file]), by_file, warnings), f"file {environment[by_file]} ({by_file})"
+            raise Located(f"{name} and {by_file} are both set; keep one")
+        return read_secret(Path(environment[by_file]), by_file, warnings), f"file {environment[by_file]} ({by_file})"
     if name in environment:
         return environment[name], name
     return one.metadata["default"], "default"
@@ -273,26 +289,6 @@ def _located(one: Field[Any], flags: Mapping[str, str], environment: Mapping[str
     if one.name not in flags and one.metadata["by_file"] and f"{where}_FILE" in environment:
         where = f"{where}_FILE"
     return f"{where}: {'the value is not usable' if one.metadata['secret'] else error}"
-
-
-def _read_secret(path: Path, name: str, warnings: list[str]) -> str:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_SECRET_BYTES + 1)
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise _Located(f"{name}: {path} cannot be read: {error.strerror or error}") from None
-    if len(data) > MAX_SECRET_BYTES:
-        raise _Located(f"{name}: {path} is larger than {MAX_SECRET_BYTES // 1024} KiB; that is no secret")
-    if mode & stat.S_IROTH:
-        warnings.append(f"{name}: every user of this machine can read {path}; chmod 600 it")
-    try:
-        text = data.decode("utf-8").strip()
-    except UnicodeDecodeError:
-        raise _Located(f"{name}: {path} is not UTF-8 text") from None
-    if not text:
-        raise _Located(f"{name}: {path} is empty")
-    return text
 
 
 def _unknown(environment: Mapping[str, str]) -> list[str]:
@@ -317,6 +313,10 @@ def _contradictions(settings: Settings) -> list[str]:
         found.append("REMEDIATOR_WEBHOOK_USER: a user name for basic authentication can't contain a colon")
     if settings.escalation_url and not settings.escalation_secret:
         found.append("REMEDIATOR_ESCALATION_URL is set without REMEDIATOR_ESCALATION_SECRET, its signature's key")
+    if settings.slack_token and not settings.slack_channel:
+        found.append("REMEDIATOR_SLACK_TOKEN is set without REMEDIATOR_SLACK_CHANNEL, where incidents are told")
+    if settings.slack_channel and not settings.slack_token:
+        found.append("REMEDIATOR_SLACK_CHANNEL is set without REMEDIATOR_SLACK_TOKEN (or _FILE), the bot's token")
     if any(not one.isascii() for one in (*settings.webhook_tokens, *settings.metrics_tokens)):
         found.append("a token has characters beyond ASCII, which no HTTP header carries reliably")
     return found

@@ -4,19 +4,59 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
 from receiver.core.durations import parse_duration
 
 _SIZE = re.compile(r"([0-9]{1,15})\s*([KMGT]?)(i?)B?", re.ASCII | re.IGNORECASE)
+MAX_SECRET_BYTES: Final = 64 * 1024
+"""A larger secret file is a mistake, such as the wrong file."""
+
+_CHANNEL = re.compile(r"[CGD][A-Z0-9]{6,}", re.ASCII)
+_CALLED = re.compile(r"[UWS][A-Z0-9]{6,}", re.ASCII)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _HIDDEN = "***"
 _SECRET_SEGMENT = 12
 """Characters from which a segment of an escalation's URL is taken for a credential."""
+
+
+class Located(ValueError):
+    """Says already where the mistake is."""
+
+
+def read_secret(path: Path, name: str, warnings: list[str]) -> str:
+    """Return the text of a secret's file.
+
+    Args:
+        path: of the file.
+        name: of the variable that names it.
+        warnings: gets one when everybody can read it.
+
+    Raises:
+        Located: it can't be read, is too large, empty, or no text.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_SECRET_BYTES + 1)
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise Located(f"{name}: {path} cannot be read: {error.strerror or error}") from None
+    if len(data) > MAX_SECRET_BYTES:
+        raise Located(f"{name}: {path} is larger than {MAX_SECRET_BYTES // 1024} KiB; that is no secret")
+    if mode & stat.S_IROTH:
+        warnings.append(f"{name}: every user of this machine can read {path}; chmod 600 it")
+    try:
+        text = data.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise Located(f"{name}: {path} is not UTF-8 text") from None
+    if not text:
+        raise Located(f"{name}: {path} is empty")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +137,74 @@ def positive_size(text: str) -> int:
 def duration(text: str) -> float:
     """Read a duration in seconds: `10s`, `5m`, `7d`."""
     return parse_duration(text.strip())
+
+
+def token(text: str) -> str:
+    """Read what goes into an `Authorization` header.
+
+    Raises:
+        ValueError: it has spaces or characters beyond ASCII.
+    """
+    stripped = text.strip()
+    if not stripped.isascii() or any(character.isspace() for character in stripped):
+        raise ValueError("a token has no spaces and no characters beyond ASCII")
+    return stripped
+
+
+def channel(text: str) -> str:
+    """Read the id of a Slack channel.
+
+    Raises:
+        ValueError: it is a name, or something else; says where ids are found.
+    """
+    stripped = text.strip()
+    if not _CHANNEL.fullmatch(stripped):
+        raise ValueError(f"{text!r} is no id of a channel such as C0123ABCD; in Slack: the channel's name, then About")
+    return stripped
+
+
+def mention(text: str) -> str:
+    """Read whom a Slack message calls: the id of a user or a user group, or `here`, `channel`, `everyone`.
+
+    Raises:
+        ValueError: it is a name, or something else; says where ids are found.
+    """
+    stripped = text.strip().removeprefix("@")
+    if stripped not in {"here", "channel", "everyone"} and not _CALLED.fullmatch(stripped):
+        raise ValueError(f"{text!r} is neither the id of a user (U...) or a user group (S...) nor here or channel")
+    return stripped
+
+
+class BySeverity:
+    """Reads a list of `P1=VALUE`; a severity may come several times.
+
+    Args:
+        read: what a value is.
+    """
+
+    metavar = "P1=ID,..."
+
+    def __init__(self, read: Callable[[str], str]) -> None:
+        self._read = read
+
+    def __call__(self, text: str) -> tuple[str, ...]:
+        """Read a text; raises ValueError."""
+        found = []
+        for item in words(text):
+            severity, equals, value = item.partition("=")
+            if not equals or severity.strip().upper() not in {"P1", "P2", "P3", "P4"}:
+                raise ValueError(f"{item!r} is not of the form P1=..., P2=..., P3=... or P4=...")
+            found.append(f"{severity.strip().upper()}={self._read(value)}")
+        return tuple(found)
+
+
+def by_severity(items: tuple[str, ...]) -> dict[str, list[str]]:
+    """Return what `BySeverity` read: values by severity."""
+    found: dict[str, list[str]] = {}
+    for item in items:
+        severity, _, value = item.partition("=")
+        found.setdefault(severity, []).append(value)
+    return found
 
 
 def positive_duration(text: str) -> float:
@@ -244,6 +352,8 @@ def url_secrets(text: str, *, path: bool = False) -> list[str]:
 _METAVARS: Mapping[Callable[[str], Any], str] = {
     str.strip: "NAME",
     name: "NAME",
+    token: "TOKEN",
+    channel: "ID",
     words: "NAME,...",
     lines: "TEXT",
     address: "HOST:PORT",

@@ -46,7 +46,7 @@ class ConsoleChat:
         await self._write(thread_line(incident, payload, self._style))
         return key
 
-    async def find(self, incident: str, key: str) -> str | None:
+    async def find(self, incident: str, key: str, reference: str | None) -> str | None:
         """Return None: a console can't be asked what it showed."""
         return None
 

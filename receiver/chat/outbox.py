@@ -7,7 +7,7 @@ for first. What fails is tried again later and holds its own lane only; what can
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -55,9 +55,9 @@ class ChatSender:
         reference = await self._store.reference(self._lane, row.incident)
         if row.kind == "header":
             if again and reference is None:
-                reference = await self._chat.find(row.incident, row.key)
+                reference = await self._chat.find(row.incident, row.key, None)
             return await self._chat.header(row.incident, row.payload, reference)
-        if again and (found := await self._chat.find(row.incident, row.key)) is not None:
+        if again and (found := await self._chat.find(row.incident, row.key, reference)) is not None:
             return found
         return await self._chat.thread(row.incident, row.payload, reference, row.key)
 
@@ -68,6 +68,7 @@ class Outbox:
     Args:
         senders: by lane; a row of a lane that has none goes to the dead letters.
         observe: called with lane and `sent`, `retry` or `dead` for each try, for metrics.
+        others: lanes that somebody else pumps.
     """
 
     def __init__(
@@ -76,10 +77,12 @@ class Outbox:
         clock: Clock,
         senders: Mapping[str, Sender],
         observe: Callable[[str, str], None] = lambda _lane, _outcome: None,
+        others: Collection[str] = (),
     ) -> None:
         self._store = store
         self._clock = clock
         self._senders = senders
+        self._others = others
         self._observe = observe
         self._nudged = asyncio.Event()
         self._freed = asyncio.Event()
@@ -111,7 +114,7 @@ class Outbox:
         self._nudged.clear()
         self._freed.clear()
         # A lane that becomes free while the store is read may be shown there with the row that it has just sent.
-        busy = set(self._busy)
+        busy = {*self._busy, *self._others}
         try:
             heads = await self._store.outbox(HEADS)
         except StoreUnavailable as error:

@@ -12,8 +12,7 @@ from typing import Any, Self
 import httpx
 
 from receiver.errors import ServiceRefused, ServiceUnreachable, SettingsError
-from receiver.settings import MAX_SECRET_BYTES
-from receiver.settings_values import address, hide_user, url
+from receiver.settings_values import MAX_SECRET_BYTES, address, hide_user, url
 
 DEFAULT = "http://127.0.0.1:9797"
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)

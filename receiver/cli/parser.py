@@ -35,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     _outbox(commands)
     _verbs(commands)
     _kill(commands)
+    _slack(commands)
     _small(commands)
     return parser
 
@@ -184,6 +185,16 @@ def _kill(commands: Any) -> None:
         help="by a file on this machine that is read before each change, without asking",
     )
     _settings(parser, ("database", "kill_file"))
+
+
+def _slack(commands: Any) -> None:
+    told = "say whether Slack is set up: which scope, channel or setting is missing"
+    parser = _command(
+        commands, "slack", told, _later("slack", "check"), "Asks Slack with REMEDIATOR_SLACK_TOKEN or _FILE."
+    )
+    parser.add_argument("what", choices=("check",), help="look, change nothing")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    _settings(parser, ("slack_channel", "slack_channels", "slack_mentions", "slack_api_url", "external_url"))
 
 
 def _small(commands: Any) -> None:

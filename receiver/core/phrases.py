@@ -72,15 +72,19 @@ def figures(readings: Iterable[Mapping[str, Any]]) -> str:
 
 def before_and_after(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> str:
     """Return each figure that has a number before or after as `name before -> after unit`, else nothing."""
+    return "; ".join(f"{name} {old} -> {new} {unit}".rstrip() for name, old, new, unit in compared(before, after))
+
+
+def compared(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return (name, before, after, unit) of each figure that has a number before or after; `unknown` for the other."""
     earlier = {str(one.get("name")): one for one in before}
-    pairs = []
+    found: list[tuple[str, ...]] = []
     for one in after:
         name = str(one.get("name"))
         old, new = (_number(earlier.get(name, {})), _number(one))
         if old is not None or new is not None:
-            unit = f" {one['unit']}" if one.get("unit") else ""
-            pairs.append(f"{name} {old or 'unknown'} -> {new or 'unknown'}{unit}")
-    return "; ".join(pairs)
+            found.append((name, old or "unknown", new or "unknown", str(one.get("unit") or "")))
+    return found
 
 
 def _number(reading: Mapping[str, Any]) -> str | None:

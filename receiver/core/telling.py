@@ -13,7 +13,7 @@ from receiver.core import events as ev
 from receiver.core.events import Recorded
 from receiver.core.incident import Done, Incident
 from receiver.core.outbox import OutboxRow
-from receiver.core.phrases import listed, sentences, span
+from receiver.core.phrases import compared, listed, sentences, span
 from receiver.core.timeline import Header, header, kind_of, tone_of
 from receiver.core.words import Names, say
 
@@ -151,6 +151,10 @@ def _payload(recorded: Recorded, incident: Incident, names: Names) -> dict[str, 
             "expires_at": event.expires_at,
             "reason_required": event.reason_required,
         }
+    elif isinstance(event, ev.Voted | ev.ApprovalEnded | ev.ApprovalSuspended):
+        payload["approval"] = event.approval
+    elif isinstance(event, ev.Verified):
+        payload["numbers"] = compared(event.before, event.after)
     return payload
 
 

@@ -101,13 +101,15 @@ def refer(connection: sqlite3.Connection, lane: str, incident: str, reference: s
 
 
 _LANE = """
-    SELECT outbox.incident, coalesce(incidents.severity, ''), coalesce(incidents.state, ''), posted.reference,
-        min(outbox.n), sum(outbox.kind = 'header'), sum(outbox.kind <> 'header'), sum(outbox.kind = 'approval')
-    FROM outbox
-    LEFT JOIN incidents ON incidents.id = outbox.incident
-    LEFT JOIN posted ON posted.lane = outbox.lane AND posted.incident = outbox.incident
-    WHERE outbox.state = 0 AND outbox.lane = ?
-    GROUP BY outbox.incident ORDER BY coalesce(incidents.severity, 'P9'), min(outbox.n) LIMIT ?
+    WITH waiting(incident, first, headers, entries, asks) AS (
+        SELECT incident, min(n), sum(kind = 'header'), sum(kind <> 'header'), sum(kind = 'approval')
+        FROM outbox WHERE state = 0 AND lane = ? GROUP BY incident
+    )
+    SELECT waiting.incident, coalesce(severity, ''), coalesce(state, ''), reference, first, headers, entries, asks
+    FROM waiting
+    LEFT JOIN incidents ON incidents.id = waiting.incident
+    LEFT JOIN posted ON posted.lane = ? AND posted.incident = waiting.incident
+    ORDER BY coalesce(severity, 'P9'), first LIMIT ?
 """
 
 
@@ -115,7 +117,9 @@ def lane(connection: sqlite3.Connection, name: str, limit: int) -> list[Waiting]
     """Return what waits in a lane by incident, the worst severity first."""
     return [
         Waiting(incident, severity, state, posted, first, bool(headers), entries, bool(asks))
-        for incident, severity, state, posted, first, headers, entries, asks in connection.execute(_LANE, (name, limit))
+        for incident, severity, state, posted, first, headers, entries, asks in connection.execute(
+            _LANE, (name, name, limit)
+        )
     ]
 
 

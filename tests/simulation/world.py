@@ -142,6 +142,7 @@ class World:
         self.ids = CountedIds()
         self.metrics = FakeMetrics(self.clock)
         self.approvers = frozenset({"ann", "bob"})
+        self.lanes: tuple[str, ...] = ("console",)
         self.runtime = MemoryRuntime(self.clock.now, self.clock.sleep)
 
     async def open(self) -> None:
@@ -150,7 +151,7 @@ class World:
         self.http = httpx.AsyncClient()
         self.kill = KillSwitch(self.store, self.clock, None)
         await self.kill.load()
-        self.engine = Engine(self.store, self.clock, self.ids, self.rules, mode=self.mode, lanes=("console",))
+        self.engine = Engine(self.store, self.clock, self.ids, self.rules, mode=self.mode, lanes=self.lanes)
         await self.engine.use(self.rules)
         actions = self.load_actions()
         targets = Targets(self.store, self.clock, self.http, self.kill, lambda _: self.runtime)

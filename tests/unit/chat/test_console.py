@@ -85,7 +85,7 @@ async def test_entries_and_changes_of_state_are_printed_and_an_unchanged_state_i
         ["i-1", "✔"],
         ["i-2", "●"],
     ]
-    assert await chat.find("i-1", "key") is None
+    assert await chat.find("i-1", "key", "i-1") is None
 
 
 async def test_what_an_encoding_does_not_know_is_replaced() -> None:

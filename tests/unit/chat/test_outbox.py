@@ -74,7 +74,7 @@ class FakeChat:
             raise ChatError("no answer", retry_after=0.0, unknown=True)
         return key
 
-    async def find(self, incident: str, key: str) -> str | None:
+    async def find(self, incident: str, key: str, reference: str | None) -> str | None:
         return key if key in self.messages else None
 
 

@@ -12,6 +12,7 @@ from receiver.errors import SettingsError
 from receiver.settings import SETTINGS, effective, flag, load, table, variable
 from receiver.settings_values import (
     address,
+    by_severity,
     hide_path,
     hide_url,
     hide_user,
@@ -161,6 +162,7 @@ def test_no_secret_is_ever_printed() -> None:
     environment = {variable(one.name): secret for one in SETTINGS if one.metadata["secret"]}
     environment |= {
         "REMEDIATOR_WEBHOOK_USER": "am",
+        "REMEDIATOR_SLACK_CHANNEL": "C0123ABCD",
         "REMEDIATOR_PROMETHEUS_URL": f"http://me:{secret}@127.0.0.1:9090",
         "REMEDIATOR_ALERTMANAGER_URL": f"http://me:{secret}@127.0.0.1:9093",
     }
@@ -354,3 +356,36 @@ def test_no_text_breaks_a_reader(text: str) -> None:
             read(text)
         except ValueError as error:
             assert str(error)  # noqa: PT017 - any text may be fine or not
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("REMEDIATOR_SLACK_CHANNEL", "#ops", "no id of a channel"),
+        ("REMEDIATOR_SLACK_CHANNELS", "C0123ABCD", "not of the form P1="),
+        ("REMEDIATOR_SLACK_CHANNELS", "P1=#ops", "no id of a channel"),
+        ("REMEDIATOR_SLACK_MENTIONS", "P5=U0123ABCD", "not of the form P1="),
+        ("REMEDIATOR_SLACK_MENTIONS", "P1=ann", "neither the id of a user"),
+        ("REMEDIATOR_SLACK_TOKEN", "xoxb 1", "not usable"),
+    ],
+)
+def test_a_slack_setting_that_is_no_good_is_told_in_words(name: str, value: str, told: str) -> None:
+    with pytest.raises(SettingsError, match=told) as caught:
+        load({}, {"REMEDIATOR_SLACK_TOKEN": "xoxb-1", "REMEDIATOR_SLACK_CHANNEL": "C0123ABCD", name: value})
+    assert name in str(caught.value)
+
+
+def test_slack_settings_are_lists_by_severity() -> None:
+    given = {
+        "REMEDIATOR_SLACK_TOKEN": "xoxb-1", "REMEDIATOR_SLACK_CHANNEL": "C0123ABCD",
+        "REMEDIATOR_SLACK_CHANNELS": "p1=C0456EFGH", "REMEDIATOR_SLACK_MENTIONS": "P1=S0123ABCD, P1=@here,P2=U0123ABCD",
+    }  # fmt: skip
+    found = load({}, given)
+    assert found.slack_channels == ("P1=C0456EFGH",)
+    assert by_severity(found.slack_mentions) == {"P1": ["S0123ABCD", "here"], "P2": ["U0123ABCD"]}
+
+
+@pytest.mark.parametrize("name", ["REMEDIATOR_SLACK_TOKEN", "REMEDIATOR_SLACK_CHANNEL"])
+def test_half_of_slack_is_a_mistake(name: str) -> None:
+    with pytest.raises(SettingsError, match="is set without REMEDIATOR_SLACK_"):
+        load({}, {name: "C0123ABCD"})

@@ -1,0 +1,61 @@
+"""`remediator slack check`: whether Slack is set up, in words."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+from receiver.cli.values import settings_of
+from receiver.errors import ServiceUnreachable, SettingsError
+from receiver.settings import Settings
+
+if TYPE_CHECKING:
+    from receiver.chat.slack.check import Finding
+
+READ = ("slack_token", "slack_channel", "slack_channels", "slack_mentions", "slack_api_url", "external_url")
+"""Settings that it looks at."""
+
+MARKS = {True: "ok      ", False: "missing ", None: "hint    "}
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Print what was looked at; 1 when something is missing."""
+    settings = settings_of(arguments, READ)
+    unset = [
+        f"{name} is not set; docs/slack.md says where it comes from"
+        for name, value in (
+            ("REMEDIATOR_SLACK_TOKEN (or _FILE)", settings.slack_token),
+            ("REMEDIATOR_SLACK_CHANNEL", settings.slack_channel),
+        )
+        if not value
+    ]
+    if unset:
+        raise SettingsError(unset)
+    found = asyncio.run(_ask(settings))
+    if arguments.json:
+        print(json.dumps([{"ok": one.ok, "text": one.text} for one in found], indent=2))
+    else:
+        for one in found:
+            print(f"{MARKS[one.ok]}{one.text}")
+    return 1 if any(one.ok is False for one in found) else 0
+
+
+async def _ask(settings: Settings) -> list[Finding]:
+    import httpx
+
+    from receiver.chat.slack.api import SlackApi
+    from receiver.chat.slack.check import look
+    from receiver.ports import ChatError
+    from receiver.settings_values import by_severity
+
+    channels = {settings.slack_channel or "": "for every severity without its own"}
+    for severity, ids in by_severity(settings.slack_channels).items():
+        channels.setdefault(ids[-1], f"for {severity}")
+    async with httpx.AsyncClient(trust_env=False) as http:
+        api = SlackApi(settings.slack_api_url, settings.slack_token or "", http)
+        try:
+            return await look(api, channels, linked=settings.external_url is not None)
+        except ChatError as error:
+            raise ServiceUnreachable(f"Slack can't be asked: {error}") from None

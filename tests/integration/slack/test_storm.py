@@ -1,0 +1,108 @@
+"""A thousand incidents in a minute: within Slack's budgets, P1 first, and the last header right."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from receiver.core import events as ev
+from receiver.core.events import Recorded
+from receiver.core.fold import evolve
+from receiver.core.incident import Incident
+from receiver.core.severity import Severity
+from receiver.core.telling import rows
+from receiver.ports import Changes, Unit
+from tests.integration.slack.scene import Scene, scene, shown
+from tests.integration.slack.test_incident import RESTART
+
+pytestmark = pytest.mark.anyio
+
+
+class Flood:
+    """Incidents that go their way by events alone, without an engine."""
+
+    def __init__(self, one: Scene) -> None:
+        self._one = one
+        self.incidents: dict[str, Incident] = {}
+
+    async def happen(self, name: str, *events: ev.Event) -> None:
+        """Store events of one incident, with what is to be told of them, as the engine does."""
+        before = self.incidents.get(name)
+        after, log = before, []
+        for event in events:
+            log.append(Recorded(name, (after.seq if after else 0) + 1, self._one.world.clock.now(), event))
+            after = evolve(after, log[-1])
+        assert after is not None
+        told = rows(before, after, log, ("slack",))
+        self.incidents[name] = after
+        await self._one.world.store.submit(
+            Unit(
+                lambda _: Changes(incidents=(after,), events=log, outbox=told),
+                incidents=() if before is None else (name,),
+                targets=(after.target,),
+            )
+        )
+
+    async def open(self, number: int, severity: Severity) -> None:
+        opened = ev.Opened(
+            f"svc-{number}", "service-down", "v", 0, severity, "act", "matches", f"Down{number}", give_up_at=2e9
+        )
+        await self.happen(f"i-{number}", opened)
+
+
+@pytest.mark.parametrize("incidents", [200, pytest.param(1000, marks=pytest.mark.slow)])
+async def test_a_storm_stays_within_the_budgets(tmp_path: Path, incidents: int) -> None:
+    chance = random.Random(3)
+    async with scene(tmp_path, RESTART) as one:
+        flood = Flood(one)
+        began = one.world.clock.now()
+        severities = [Severity.P1] * 40 + [Severity.P3] * (incidents - 40)
+        chance.shuffle(severities)
+        for number, severity in enumerate(severities):
+            await flood.open(number, severity)
+            if number % 20 == 19:
+                one.world.clock.time += 1200.0 / incidents
+                await pump(one)
+        worst = [f"i-{number}" for number, severity in enumerate(severities) if severity is Severity.P1]
+        for name in worst:
+            await flood.happen(name, ev.Acknowledged("ann", "cli"), ev.TakenOver("ann", "cli"))
+        await drain(one, 120.0)
+        firsts = [message for message in one.top() if "P1" in shown(message)]
+        assert len(firsts) == len(worst), "P1 waited for others"
+        for name in list(flood.incidents)[::2]:
+            await flood.happen(name, ev.Closed("ann", "over", "cli"))
+        await drain(one, 4000.0)
+        assert one.world.clock.now() - began < 4000.0
+        heads = {(message.metadata or {})["event_payload"]["incident"]: message for message in one.top()}
+        assert len(heads) == len(one.top()) == incidents
+        for name, incident in flood.incidents.items():
+            expected = "NEEDS A PERSON" if incident.open and name in worst else "OPEN" if incident.open else "CLOSED"
+            assert expected in shown(heads[name]), name
+        assert len(one.told()) == len(set(one.told()))
+        assert set(one.called("chat.postMessage") + one.called("chat.update")) == {None}, "Slack's rates were exceeded"
+        assert most_in_a_minute(calls(one, "chat.update")) <= 40
+        assert most_in_a_minute(calls(one, "chat.postMessage")) <= 61
+
+
+def calls(one: Scene, method: str) -> list[float]:
+    return [call.at for call in one.double.calls if call.method == method]
+
+
+def most_in_a_minute(times: list[float]) -> int:
+    return max(
+        (sum(at <= other < at + 60.0 for other in times[index : index + 200]) for index, at in enumerate(times)),
+        default=0,
+    )
+
+
+async def pump(one: Scene) -> None:
+    """Send what may be sent now."""
+    while await one.lane.step() == 0.0:
+        pass
+
+
+async def drain(one: Scene, seconds: float) -> None:
+    """Let time pass until nothing waits, for so long at most."""
+    until = one.world.clock.now() + seconds
+    while (wait := await one.lane.step()) is not None and one.world.clock.now() < until:
+        one.world.clock.time += wait
