@@ -330,6 +330,9 @@ class SlackLane:
             else:
                 await self._look_for_entries(one, rows)
         except SlackRefused as error:
+            if error.code != "missing_scope":
+                raise
+            # Who may post but not read gets some message twice rather than not at all.
             _log.error("slack.cannot_look", incident=one.incident, error=str(error))
         self._unsure.discard(one.incident)
 

@@ -1,11 +1,16 @@
 """Bad days: lost answers, storms of 429, an hour's outage, deleted messages, refused blocks and channels."""
 
+import contextlib
+import random
 import re
 from pathlib import Path
 
 import pytest
 
+from receiver.core.fold import evolve
 from receiver.core.incident import Phase
+from receiver.core.telling import rows
+from receiver.ports import StoreUnavailable
 from tests.integration.slack.scene import Scene, scene, shown
 from tests.integration.slack.test_incident import ASKS, RESTART
 from tests.slack_double import Fault
@@ -193,11 +198,12 @@ async def test_blocks_that_slack_refuses_are_sent_once_as_plain_text(tmp_path: P
         one.double.faults.add(Fault.error("invalid_blocks"), "chat.postMessage")
         one.world.fails()
         await one.world.fire()
-        await one.live(5.0)
-        header = one.top()[0]
-        assert one.called("chat.postMessage")[:2] == ["invalid_blocks", None]
-        assert "api" in header.text
-        assert header.blocks == [] or "P1" in shown(header)
+        await one.live(0.5)
+        assert one.called("chat.postMessage") == ["invalid_blocks", None]
+        (header,) = one.top()
+        assert header.blocks == []
+        assert "P1 OPEN · api" in header.text
+        assert not (await one.world.store.letters(dead=True)).items
 
 
 async def test_what_is_refused_as_text_too_is_a_dead_letter_that_can_be_sent_again(tmp_path: Path) -> None:
@@ -241,3 +247,115 @@ async def test_a_refusal_that_nobody_knows_is_given_up_in_the_end_and_holds_nobo
         await one.world.fire()
         await one.live(1200.0)
         assert (await one.world.store.letters(dead=True)).items
+
+
+FAULTS = (
+    Fault.answer_lost(),
+    Fault.dropped(),
+    Fault.too_fast(7),
+    Fault.too_fast(None),
+    Fault.too_many_messages(),
+    Fault.server_error(500),
+    Fault("http", after_commit=True, status=502),
+    Fault.error("internal_error"),
+    Fault.error("fatal_error", after_commit=True),
+    Fault.error("not_in_channel"),
+)
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_fails_everything_is_told_once_and_in_order(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    async with scene(tmp_path, ASKS) as one:
+        one.world.fails()
+        await one.world.fire()
+        for number in range(40):
+            for _ in range(chance.randrange(3)):
+                method = chance.choice(["chat.postMessage", "chat.update", "conversations.*", "*"])
+                one.double.faults.add(chance.choice(FAULTS), method, times=chance.randrange(1, 4))
+            incident = await one.world.incident()
+            if chance.random() < 0.3 and incident.open:
+                await one.world.operations.note(incident.id, person="ann", via="cli", text=f"note {number}")
+            if number == 12:
+                await one.world.operations.vote(incident.id, person="ann", approve=True, reason="", via="cli")
+            if chance.random() < 0.15:
+                one.restart()
+            await one.live(chance.random() * 20.0)
+        one.double.faults.clear()
+        await one.world.fire(one.world.alert(status="resolved"))
+        await one.live(400.0)
+        incident = await one.world.incident()
+        assert not incident.open, await one.world.story()
+        assert len(one.top()) == 1
+        assert "RESOLVED" in shown(one.top()[0])
+        assert len(one.told()) == len(set(one.told()))
+        assert in_order(one.told())
+        assert await should_be_told(one) == [key for key in one.told() if not key.endswith("/alerts_changed")]
+
+
+async def should_be_told(one: Scene) -> list[str]:
+    """Return the keys of what was written for Slack, but headers, and alerts, which depend on what came together."""
+    found: list[str] = []
+    log = await one.world.store.events((await one.world.incident()).id)
+    before = None
+    for recorded in log:
+        after = evolve(before, recorded)
+        found += [row.key for row in rows(before, after, [recorded], ("slack",)) if row.kind != "header"]
+        before = after
+    return [key for key in found if not key.endswith("/alerts_changed")]
+
+
+async def test_who_may_not_read_threads_back_gets_a_message_twice_rather_than_not_at_all(tmp_path: Path) -> None:
+    async with scene(tmp_path, RESTART) as one:
+        one.double.allow("chat:write")
+        one.world.fails()
+        await one.world.fire()
+        await one.live(0.5)
+        one.double.faults.add(Fault.answer_lost(), "chat.postMessage")
+        await one.live(20.0)
+        assert "missing_scope" in one.called("conversations.replies")
+        told = one.told()
+        assert len(told) > len(set(told))
+        assert [key for key in await should_be_told(one) if key not in told] == []
+
+
+async def test_a_reply_that_lands_in_the_channel_brings_the_header_back_at_once(tmp_path: Path) -> None:
+    async with scene(tmp_path, RESTART) as one:
+        one.world.fails()
+        await one.world.fire()
+        await one.live(60.0)
+        one.double.team.delete(one.ops, one.top()[0])
+        incident = await one.world.incident()
+        await one.world.operations.note(incident.id, person="ann", via="cli", text="still there?")
+        await one.live(1.0)
+        stray, header = one.top()[-2:]
+        assert "still there?" in shown(stray)
+        assert keys_of(header) == ["header"]
+        await one.world.operations.note(incident.id, person="ann", via="cli", text="and now?")
+        await one.live(3.0)
+        assert one.thread()[-1].thread_ts == header.ts
+
+
+@pytest.mark.parametrize("method", ["sent", "refer"])
+async def test_a_post_that_the_store_could_not_note_is_not_repeated(
+    tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with scene(tmp_path, RESTART) as one:
+        real, left = getattr(one.world.store, method), 3
+
+        async def fails(*arguments: object) -> None:
+            nonlocal left
+            left -= 1
+            if left >= 0:
+                raise StoreUnavailable("disk")
+            await real(*arguments)
+
+        monkeypatch.setattr(one.world.store, method, fails)
+        one.world.fails()
+        await one.world.fire()
+        for _ in range(20):
+            with contextlib.suppress(StoreUnavailable):
+                await one.live(3.0)
+        assert left < 0
+        assert len(one.top()) == 1
+        assert len(one.told()) == len(set(one.told())) > 3

@@ -1,0 +1,91 @@
+"""The real process and Slack's double on loopback: told, killed, cut off, and told again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.service import Service, running, until
+from tests.acceptance.test_process import incident, policy_file
+from tests.slack_double import BOT_TOKEN, Fault, Running, SlackDouble
+from tests.slack_double.state import Channel, Message
+
+pytestmark = pytest.mark.acceptance
+
+
+@dataclass
+class Place:
+    """The service, and what Slack shows."""
+
+    service: Service
+    slack: Running
+    ops: Channel
+
+    def top(self) -> list[Message]:
+        return [one for one in self.slack.double.messages(self.ops) if not one.is_reply]
+
+    def told(self) -> list[str]:
+        found: list[str] = []
+        for one in self.slack.double.messages(self.ops):
+            if one.is_reply and one.metadata is not None:
+                found += one.metadata["event_payload"]["keys"]
+        return found
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """Run both."""
+    double = SlackDouble()
+    ops = double.channel("ops")
+    token = tmp_path / "token"
+    token.write_text(BOT_TOKEN)
+    token.chmod(0o600)
+    with Running(double) as slack:
+        settings = {
+            "REMEDIATOR_SLACK_TOKEN_FILE": str(token),
+            "REMEDIATOR_SLACK_CHANNEL": ops.id,
+            "REMEDIATOR_SLACK_API_URL": f"{slack.url}/api",
+        }
+        with running(tmp_path, [policy_file(tmp_path)], settings=settings) as service:
+            yield Place(service, slack, ops)
+
+
+def test_an_incident_is_told_in_slack_across_a_kill_and_an_outage(place: Place) -> None:
+    service, double = place.service, place.slack.double
+    service.capture("01-single-firing")
+    until(place.top, "no header")
+    until(place.told, "no thread")
+    assert until(lambda: service.get("/readyz")["parts"].get("slack") == "ok", "Slack's state is not shown")
+
+    double.faults.add(Fault.answer_lost(), "chat.postMessage")
+    one = incident(service, "Single")["id"]
+    assert service.command("note", one, "before the kill").returncode == 0
+    until(lambda: any("before the kill" in text for text in texts(place)), "no note")
+    service.kill()
+    service.start()
+
+    place.slack.refuse()
+    for number in range(5):
+        assert service.command("note", one, f"while Slack is away {number}").returncode == 0
+    until(lambda: "waiting" in service.command("outbox", "waiting").stdout, "nothing waits")
+    assert service.command("close", one, "--reason", "enough").returncode == 0
+    place.slack.accept()
+    until(lambda: any(key.endswith("/summary") for key in place.told()), "no summary", limit=60.0)
+    until(lambda: any("CLOSED" in text for text in texts(place)), "the header is not repainted")
+    assert len(place.top()) == 1
+    told = place.told()
+    assert len(told) == len(set(told))
+    numbers = [int(key.split("/")[0]) for key in told]
+    assert numbers == sorted(numbers)
+    assert len([key for key in told if key.endswith("/noted")]) == 6
+    until(lambda: service.command("outbox").stdout.strip() == "every message was sent", "something is left")
+    assert BOT_TOKEN not in service.log.read_text()
+
+
+def texts(place: Place) -> list[str]:
+    """Return what each message shows, as JSON."""
+    return [json.dumps([one.text, one.blocks]) for one in place.slack.double.messages(place.ops)]
