@@ -181,6 +181,8 @@ def _pages(
             "text": texts.get((one.seq, kind), ""),
             "incident": shown.as_json(),
         }
+        if isinstance(event, ev.ApprovalAsked):
+            payload["answer"] = answers(one.incident, reason_required=event.reason_required)
         yield OutboxRow(lane, "page", f"{one.incident}/{one.seq}/{lane}/{kind}", one.incident, payload, one.at)
 
 
@@ -188,6 +190,12 @@ def _ended(done: Done) -> str:
     """Say how a step ended."""
     words = {"would_have": "would have run", "executed": "done", "passed": "helped"}
     return words.get(done.result, done.result) + (" (taken back)" if done.taken_back else "")
+
+
+def answers(incident: str, *, reason_required: bool) -> list[str]:
+    """Return the command lines that approve and deny what an incident asks for."""
+    reason = ' --reason "..."' if reason_required else ""
+    return [f"remediator approve {incident}{reason}", f'remediator deny {incident} --reason "..."']
 
 
 def closing(incident: Incident) -> str:

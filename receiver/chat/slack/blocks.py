@@ -14,6 +14,7 @@ from typing import Any, Final
 from receiver.chat.render import MARKS
 from receiver.chat.slack.text import code, escape, moment, mrkdwn, plain, said
 from receiver.core.phrases import span
+from receiver.core.telling import answers
 
 Json = dict[str, Any]
 
@@ -127,7 +128,8 @@ def header(incident: str, shown: Mapping[str, Any], look: Look) -> Message:
     mark, told = STATES.get(state, ("▫️", escape(state.upper(), 20)))
     shape, meaning = SEVERITIES.get(severity, ("▫️", escape(severity, 10)))
     target = escape(shown.get("target", ""), 100)
-    front = mark if shown.get("ended") is not None else shape
+    over = shown.get("ended") is not None
+    front = mark if over else shape
     firing, alerts = int(shown.get("firing", 0)), int(shown.get("alerts", 0))
     pairs = [
         ("State", f"{mark} {told}"),
@@ -139,14 +141,14 @@ def header(incident: str, shown: Mapping[str, Any], look: Look) -> Message:
         ("Who acts", escape(shown.get("acting", ""), 400)),
         ("Since", moment(shown.get("since"), "{date_short_pretty} {time_secs}")),
     ]
-    if shown.get("ended") is not None:
+    if over:
         pairs.append(("Ended", moment(shown.get("ended"), "{date_short_pretty} {time_secs}")))
     if shown.get("mode") == "observe":
         pairs.append(("Mode", "👁 observes only: nothing is changed"))
     blocks = [
         {"type": "header", "text": plain(f"{front} {escape(severity, 10)} {told} · {target}")},
         fields(pairs),
-        context(*_where(incident, look), look.mention(severity)),
+        context(*_where(incident, look), "" if over else look.mention(severity)),
     ]
     return Message(said(shown.get("title", ""), TEXT), blocks)
 
@@ -319,7 +321,5 @@ def _vote(person: str, approved: bool, reason: str) -> str:  # noqa: FBT001 - a 
 
 
 def _how(incident: str, one: Card) -> str:
-    reason = ' --reason "..."' if one.reason_required else ""
-    yes = code(f"remediator approve {incident}{reason}")
-    no = code(f'remediator deny {incident} --reason "..."')
-    return f"To answer, on the command line:\n{yes}\n{no}"
+    lines = [code(line) for line in answers(incident, reason_required=one.reason_required)]
+    return "\n".join(["To answer, on the command line:", *lines])

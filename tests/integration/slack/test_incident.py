@@ -22,6 +22,7 @@ async def test_an_incident_is_told_from_its_header_to_its_summary(tmp_path: Path
         await one.live(4.0)
         (header,) = one.top()
         assert "🛑 P1" in shown(header)
+        assert "<!subteam^S0123456>" in shown(header)
         assert "▲ 1 firing, ✔ 0 resolved" in shown(header)
         await one.live(30.0)
         await one.world.fire(one.world.alert(status="resolved"))
@@ -31,6 +32,7 @@ async def test_an_incident_is_told_from_its_header_to_its_summary(tmp_path: Path
         assert "✅ P1 RESOLVED · api" in shown(header)
         assert "✔ 1 resolved" in shown(header)
         assert header.blocks[0]["text"]["text"].startswith("✅")
+        assert "<!subteam" not in shown(header)
         kinds = [key.rpartition("/")[2] for key in one.told()]
         assert kinds[0] == "opened"
         assert kinds[-2:] == ["resolved", "summary"]

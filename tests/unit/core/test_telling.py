@@ -148,6 +148,8 @@ def test_an_escalation_its_repeats_and_a_question_call_people() -> None:
         ("page", "escalated", 1),
         ("page", "paged", 2),
     ]
+    assert pages[0].payload["answer"] == ["remediator approve i-1", 'remediator deny i-1 --reason "..."']
+    assert "answer" not in pages[1].payload
     assert pages[1].payload["text"].startswith("Needs a person: nobody answered.")
     assert pages[1].payload["incident"]["target"] == "api"
 
