@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 import structlog
 
@@ -17,6 +17,8 @@ from receiver.chat.slack.api import Api, SlackRefused
 from receiver.chat.slack.blocks import Look, Message
 from receiver.core.redaction import hide
 from receiver.ports import ChatError, Clock
+
+T = TypeVar("T")
 
 EVENT_TYPE: Final = "remediator"
 
@@ -180,6 +182,17 @@ class SlackChat:
                 for name, inner in value.items()
             }
         return [self._redacted(inner) for inner in value] if isinstance(value, list) else value
+
+    def safe(self, value: T) -> T:
+        """Return what is to be rendered without the credentials in its texts: a cut would leave halves of them."""
+        shown: Any = value
+        if isinstance(value, str):
+            shown = self._redact(value)
+        elif isinstance(value, Mapping):
+            shown = {name: self.safe(inner) for name, inner in value.items()}
+        elif isinstance(value, list | tuple):
+            shown = [self.safe(inner) for inner in value]
+        return cast("T", shown)
 
     async def told(self, incident: str, reference: str, since: float) -> dict[str, str]:
         """Return where each of our keys is in a thread, from a time on."""

@@ -15,13 +15,14 @@ import contextlib
 import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 import structlog
 
 from receiver.chat.slack import blocks
 from receiver.chat.slack.api import ACCESS, PLACE, SlackRefused, TooFast
+from receiver.chat.slack.blocks import Card
 from receiver.chat.slack.budget import ALL, REMEMBERED, Budget
 from receiver.chat.slack.chat import Posted, SlackChat
 from receiver.chat.slack.plan import Row, asks, run_of, urgency
@@ -206,7 +207,7 @@ class SlackLane:
         """Render the incident as it is now; of one that is no longer kept, what the outbox knows."""
         incident = await self._store.incident(one.incident)
         shown: Mapping[str, Any] = header(incident).as_json() if incident is not None else rows[0][1].payload
-        return blocks.header(one.incident, shown, self._chat.look)
+        return blocks.header(one.incident, self._chat.safe(shown), self._chat.look)
 
     def _paint(self, one: Waiting, message: blocks.Message, *, counts: bool) -> None:
         self._budget.edited(one.incident, one.severity, one.state, self._clock.now(), counts=counts)
@@ -225,7 +226,7 @@ class SlackLane:
         incident = await self._store.incident(one.incident)
         run = run_of(rows, incident, self._clock.now())
         self._trying = [handle for handle, _, _ in run]
-        payloads = [row.payload for _, row, _ in run]
+        payloads = [self._chat.safe(row.payload) for _, row, _ in run]
         await self._repaint_card(one, payloads)
         if asks(run[0][1], incident):
             message = await self._card(one, str(payloads[0]["approval"]))
@@ -251,9 +252,8 @@ class SlackLane:
         last = payloads[-1]
         if last.get("kind") != "summary":
             return blocks.entries(payloads, self._clock.now(), self._chat.look)
-        end = blocks.summary(
-            one.incident, last, ending(incident, await log_of(self._store, one.incident)), self._chat.look
-        )
+        told = self._chat.safe(ending(incident, await log_of(self._store, one.incident)))
+        end = blocks.summary(one.incident, last, told, self._chat.look)
         if len(payloads) == 1:
             return end
         caught_up = blocks.entries(payloads[:-1], self._clock.now(), self._chat.look)
@@ -263,7 +263,7 @@ class SlackLane:
         card = card_of(await log_of(self._store, one.incident), approval, one.severity)
         if card is None:
             raise ChatError(f"the log of {one.incident} holds no request {approval}")
-        return blocks.card(one.incident, card, self._chat.look)
+        return blocks.card(one.incident, Card(**self._chat.safe(asdict(card))), self._chat.look)
 
     async def _keep_card(self, incident: str, reference: str, approval: str) -> None:
         await self._store.refer(f"{LANE}/approval", incident, f"{reference}/{approval}")

@@ -1,5 +1,6 @@
 """An incident in Slack from its header to its summary, on a faithful double with Slack's rates."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,39 @@ async def test_observing_says_so_and_touches_nothing(tmp_path: Path) -> None:
         await one.live(30.0)
         assert "observes only" in shown(one.top()[0])
         assert any("Would have run step restart" in shown(message) for message in one.thread())
+
+
+async def test_more_than_one_entry_a_second_is_one_message(tmp_path: Path) -> None:
+    async with scene(tmp_path, RESTART, mode="observe") as one:
+        one.world.fails()
+        await one.world.fire()
+        await one.live(30.0)
+        before = len(one.thread())
+        incident = await one.world.incident()
+        for number in range(10):
+            await one.world.operations.note(incident.id, person="ann", via="cli", text=f"note {number}")
+            await one.live(0.1)
+        await one.live(2.0)
+        added = one.thread()[before:]
+        assert len(added) == 2
+        assert [f"note {number}" in "\n".join(map(shown, added)) for number in range(10)] == [True] * 10
+
+
+async def test_a_header_is_edited_every_five_seconds_at_most_and_at_once_when_its_state_changes(tmp_path: Path) -> None:
+    async with scene(tmp_path, RESTART, mode="observe") as one:
+        one.world.fails()
+        await one.world.fire()
+        await one.live(30.0)
+        edits = len(one.called("chat.update"))
+        for number in range(9):
+            await one.world.fire(replace(one.world.alert(), fingerprint=f"{number:016x}"))
+            await one.live(1.0)
+        await one.live(6.0)
+        assert len(one.called("chat.update")) - edits <= 3
+        assert "▲ 10 firing" in shown(one.top()[0])
+        incident = await one.world.incident()
+        await one.world.fire(replace(one.world.alert(), fingerprint="a" * 16))
+        await one.live(0.2)
+        await one.world.operations.close_incident(incident.id, person="ann", via="cli", reason="enough")
+        await one.live(0.2)
+        assert "CLOSED" in shown(one.top()[0])

@@ -34,8 +34,8 @@ BY_SHAPE = (
     "rmd_shape_of_a_token_0",
 )
 SECRETS = (
-    BOT_TOKEN, "known-only-by-value-1", "known-by-value", "shape-of-userinfo", "shapeOfBearer123", "shapeOfKey",
-    "shape_of_a_token",
+    BOT_TOKEN, "known-only-by-value-1", "known-by-value", "pass&lt;", "shape-of-userinfo", "shapeOfBearer123",
+    "shapeOfKey", "shape_of_a_token",
 )  # fmt: skip
 
 
@@ -67,6 +67,10 @@ async def test_secrets_in_alerts_notes_and_errors_do_not_reach_slack_or_the_logs
         incident = await one.world.incident()
         for text in (*ENVIRONMENT.values(), *BY_SHAPE):
             await one.world.operations.note(incident.id, person="ann", via="cli", text=f"see {text} there")
+        for length in range(270, 300, 3):
+            text = f"{'x' * length} pass<word>&known-by-value-2"
+            await one.world.operations.note(incident.id, person="ann", via="cli", text=text)
+            await one.live(2.0)
         await one.world.operations.take_over(incident.id, person="ann", via="cli", reason=" ".join(BY_SHAPE))
         await one.world.operations.close_incident(
             incident.id, person="ann", via="cli", reason="it was known-by-value-5, and known-only-by-value-1"
