@@ -325,8 +325,10 @@ class Store(Protocol):
         """Return what is unsent in a lane, by incident: the worst severity first, then the oldest."""
         ...
 
-    async def lane_rows(self, lane: str, incident: str, limit: int) -> Sequence[tuple[int, OutboxRow, int]]:
-        """Return (row id, row, attempts) of what waits of an incident in a lane, in order."""
+    async def lane_rows(
+        self, lane: str, incident: str, limit: int, *, header: bool = False
+    ) -> Sequence[tuple[int, OutboxRow, int]]:
+        """Return (row id, row, attempts) of an incident's entries that wait in a lane, in order; or of its header."""
         ...
 
     async def letters(self, *, dead: bool, limit: int = 100, after: str | None = None) -> Page:

@@ -124,12 +124,14 @@ class Mailbox:
         ]
         return sorted(waiting, key=lambda one: (one.severity or "P9", one.first))
 
-    def lane_rows(self, lane: str, incident: str) -> list[tuple[int, OutboxRow, int]]:
-        """Return (handle, row, attempts) of what waits of an incident in a lane, in order."""
+    def lane_rows(self, lane: str, incident: str, *, header: bool) -> list[tuple[int, OutboxRow, int]]:
+        """Return (handle, row, attempts) of an incident's entries that wait in a lane, in order; or of its header."""
         return [
             (n * _REVISIONS + letter.revision, letter.row, letter.attempts)
             for n, letter in self._letters.items()
-            if letter.state == "waiting" and (letter.row.lane, letter.row.incident) == (lane, incident)
+            if letter.state == "waiting"
+            and (letter.row.lane, letter.row.incident) == (lane, incident)
+            and (letter.row.kind == "header") is header
         ]
 
     def counts(self) -> Mapping[str, int]:

@@ -186,9 +186,11 @@ class MemoryStore:
         states = {name: kept.state for name, kept in self._seen.incidents.items()}
         return self._mailbox.lane(lane, states)[:limit]
 
-    async def lane_rows(self, lane: str, incident: str, limit: int) -> Sequence[tuple[int, OutboxRow, int]]:
-        """Return (row id, row, attempts) of what waits of an incident in a lane, in order."""
-        return self._mailbox.lane_rows(lane, incident)[:limit]
+    async def lane_rows(
+        self, lane: str, incident: str, limit: int, *, header: bool = False
+    ) -> Sequence[tuple[int, OutboxRow, int]]:
+        """Return (row id, row, attempts) of an incident's entries that wait in a lane, in order; or of its header."""
+        return self._mailbox.lane_rows(lane, incident, header=header)[:limit]
 
     async def letters(self, *, dead: bool, limit: int = 100, after: str | None = None) -> Page:
         """Return rows that wait, or those that were given up, newest first."""

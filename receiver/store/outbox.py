@@ -123,8 +123,14 @@ def lane(connection: sqlite3.Connection, name: str, limit: int) -> list[Waiting]
     ]
 
 
-def lane_rows(connection: sqlite3.Connection, name: str, incident: str, limit: int) -> list[tuple[int, OutboxRow, int]]:
-    """Return (handle, row, attempts) of what waits of an incident in a lane, in order."""
+def lane_rows(
+    connection: sqlite3.Connection,
+    name: str,
+    incident: str,
+    limit: int,
+    header: bool,  # noqa: FBT001 - for a thread
+) -> list[tuple[int, OutboxRow, int]]:
+    """Return (handle, row, attempts) of an incident's entries that wait in a lane, in order; or of its header."""
     return [
         (
             n * _REVISIONS + revision % _REVISIONS,
@@ -133,8 +139,8 @@ def lane_rows(connection: sqlite3.Connection, name: str, incident: str, limit: i
         )
         for n, revision, kind, key, payload, at, tries in connection.execute(
             "SELECT n, revision, kind, key, payload, at, attempts FROM outbox"
-            " WHERE state = 0 AND lane = ? AND incident = ? ORDER BY n LIMIT ?",
-            (name, incident, limit),
+            " WHERE state = 0 AND lane = ? AND incident = ? AND (kind = 'header') = ? ORDER BY n LIMIT ?",
+            (name, incident, header, limit),
         )
     ]
 

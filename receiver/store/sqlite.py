@@ -157,9 +157,11 @@ class SqliteReader:
         """Return what waits in a lane by incident, the worst severity first, then the oldest."""
         return await self._read(outbox.lane, lane, limit)
 
-    async def lane_rows(self, lane: str, incident: str, limit: int) -> Sequence[tuple[int, OutboxRow, int]]:
-        """Return (row id, row, attempts) of what waits of an incident in a lane, in order."""
-        return await self._read(outbox.lane_rows, lane, incident, limit)
+    async def lane_rows(
+        self, lane: str, incident: str, limit: int, *, header: bool = False
+    ) -> Sequence[tuple[int, OutboxRow, int]]:
+        """Return (row id, row, attempts) of an incident's entries that wait in a lane, in order; or of its header."""
+        return await self._read(outbox.lane_rows, lane, incident, limit, header)
 
     async def letters(self, *, dead: bool, limit: int = 100, after: str | None = None) -> Page:
         """Return rows that wait, or those that were given up, newest first."""

@@ -586,7 +586,7 @@ class StoreContract:
         await tell(store, told("h2", "i-1", kind="header"))
         (letter,) = (await store.letters(dead=True)).items
         assert await store.resend(letter.id)
-        assert [row.key for _, row, _ in await store.lane_rows("chat", "i-1", 10)] == ["h2"]
+        assert [row.key for _, row, _ in await store.lane_rows("chat", "i-1", 10, header=True)] == ["h2"]
         assert not (await store.letters(dead=True)).items
 
     async def test_letters_come_by_the_page_newest_first(self, store: Store) -> None:
@@ -615,6 +615,8 @@ class StoreContract:
             "i-none", "", False, 2, True,
         )  # fmt: skip
         assert [one.incident for one in await store.lane("chat", 1)] == [one.id]
+        assert [row.key for _, row, _ in await store.lane_rows("chat", one.id, 10)] == ["t1"]
+        assert [row.key for _, row, _ in await store.lane_rows("chat", one.id, 10, header=True)] == ["h1"]
         rows = await store.lane_rows("chat", "i-none", 10)
         assert [(row.key, attempts) for _, row, attempts in rows] == [("n1", 1), ("n2", 0)]
 

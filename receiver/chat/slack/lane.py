@@ -84,6 +84,7 @@ class SlackLane:
         self._began = False
         self._painted: OrderedDict[str, str] = OrderedDict()
         self._trying: list[int] = []
+        self._tries = 0
         self._at_work: str | None = None
 
     def nudge(self) -> None:
@@ -174,7 +175,7 @@ class SlackLane:
 
     async def _open(self, one: Waiting) -> None:
         """Post the header: the first one, or another where it is gone."""
-        rows = await self._rows(one, 1 if one.header else blocks.MANY)
+        rows = await self._rows(one, 1, header=one.header)
         message = await self._header(one, rows)
         await self._intend(one.incident)
         channel = self._channel(one)
@@ -189,10 +190,9 @@ class SlackLane:
 
     async def _edit(self, one: Waiting) -> None:
         """Paint the header anew, unless it looks as it should."""
-        rows = [row for row in await self._rows(one, blocks.MANY) if row[1].kind == "header"]
+        rows = await self._rows(one, 1, header=True)
         if not rows:
             return
-        self._trying = [rows[0][0]]
         message = await self._header(one, rows)
         changed = self._painted.get(one.incident) != message.digest
         if changed and not await self._chat.edit(message, one.reference or ""):
@@ -220,7 +220,7 @@ class SlackLane:
 
     async def _tell(self, one: Waiting) -> None:
         """Append what waits, in order: as much as goes together in one message."""
-        rows = [row for row in await self._rows(one, blocks.MANY + 1) if row[1].kind != "header"]
+        rows = await self._rows(one, blocks.MANY + 1)
         if not rows:
             return
         incident = await self._store.incident(one.incident)
@@ -286,9 +286,10 @@ class SlackLane:
 
     # --- what was sent ----------------------------------------------------------------------------------------------
 
-    async def _rows(self, one: Waiting, most: int) -> Sequence[Row]:
-        rows = await self._store.lane_rows(LANE, one.incident, most)
+    async def _rows(self, one: Waiting, most: int, *, header: bool = False) -> Sequence[Row]:
+        rows = await self._store.lane_rows(LANE, one.incident, most, header=header)
         self._trying = [handle for handle, _, _ in rows[:1]]
+        self._tries = rows[0][2] if rows else 0
         return rows
 
     async def _intend(self, incident: str) -> None:
@@ -326,8 +327,8 @@ class SlackLane:
         rows = await self._rows(one, blocks.MANY)
         try:
             if one.reference is None:
-                await self._look_for_header(one, rows)
-            else:
+                await self._look_for_header(one)
+            elif rows:
                 await self._look_for_entries(one, rows)
         except SlackRefused as error:
             if error.code != "missing_scope":
@@ -336,9 +337,9 @@ class SlackLane:
             _log.error("slack.cannot_look", incident=one.incident, error=str(error))
         self._unsure.discard(one.incident)
 
-    async def _look_for_header(self, one: Waiting, rows: Sequence[Row]) -> None:
+    async def _look_for_header(self, one: Waiting) -> None:
         incident = await self._store.incident(one.incident)
-        since = incident.opened_at if incident is not None else rows[0][1].at
+        since = incident.opened_at if incident is not None else 0.0
         found = await self._chat.find_header(one.incident, self._channel(one), since)
         if found is not None:
             await self._store.refer(LANE, one.incident, found)
@@ -347,7 +348,7 @@ class SlackLane:
         found = await self._chat.told(one.incident, one.reference or "", min(row.at for _, row, _ in rows))
         for handle, row, _ in rows:
             reference = found.get(row.key.removeprefix(f"{one.incident}/"))
-            if row.kind == "header" or reference is None:
+            if reference is None:
                 continue
             if row.kind == "approval":
                 await self._keep_card(one.incident, reference, str(row.payload.get("approval", "")))
@@ -376,9 +377,7 @@ class SlackLane:
         _log.error("slack.refused", incident=one.incident, channel=self._channel(one), error=told)
         if where == ALL:
             self._noted("refuses the token")
-        rows = await self._store.lane_rows(LANE, one.incident, 1)
-        tried = rows[0][2] if rows else 0
-        await self._note(told, None if where == one.incident and tried + 1 >= TRIES else until)
+        await self._note(told, None if where == one.incident and self._tries + 1 >= TRIES else until)
 
     async def _note(self, error: str, until: float | None) -> None:
         """Count a failed try of the rows that were tried; None gives them up."""

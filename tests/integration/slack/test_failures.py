@@ -359,3 +359,27 @@ async def test_a_post_that_the_store_could_not_note_is_not_repeated(
         assert left < 0
         assert len(one.top()) == 1
         assert len(one.told()) == len(set(one.told())) > 3
+
+
+async def test_more_than_a_message_holds_goes_out_in_several_and_the_header_does_not_wait_for_it(
+    tmp_path: Path,
+) -> None:
+    async with scene(tmp_path, RESTART, mode="observe") as one:
+        one.world.fails()
+        await one.world.fire()
+        await one.live(30.0)
+        one.double.faults.outage(600.0)
+        incident = await one.world.incident()
+        for number in range(130):
+            await one.world.operations.note(incident.id, person="ann", via="cli", text=f"note {number}")
+        await one.live(120.0)
+        await one.world.operations.close_incident(incident.id, person="ann", via="cli", reason="enough")
+        before = len(one.thread())
+        await one.live(700.0)
+        assert "CLOSED" in shown(one.top()[0])
+        assert len(one.thread()) - before == 3
+        assert len(one.told()) == len(set(one.told()))
+        assert in_order(one.told())
+        text = "\n".join(map(shown, one.thread()))
+        assert all(f": note {number}\n" in f"{text}\n" for number in range(130))
+        assert not (await one.world.store.letters(dead=True)).items
