@@ -119,7 +119,7 @@ class Budget:
             self._failures.pop(key, None)
 
     def held_until(self, key: str) -> float:
-        """Return until when a pause of an incident's own holds."""
+        """Return until when the pause of an incident or a channel holds."""
         return self._paused.get(key, 0.0)
 
     def _pause(self, key: str) -> float:

@@ -33,7 +33,7 @@ from receiver.ports import ChatError, Clock, Store, StoreUnavailable, Waiting
 
 LANE: Final = "slack"
 SENDING: Final = "slack/sending"
-"""The named value that says of which incident a post may be under way."""
+"""The named value that says of which incidents a post may be under way, or its answer was lost."""
 
 MOST: Final = 5000
 """Incidents that are looked at in one go."""
@@ -80,7 +80,7 @@ class SlackLane:
         self._budget = Budget()
         self._nudged = asyncio.Event()
         self._unsure: set[str] = set()
-        self._sending: str | None = None
+        self._sending: set[str] = set()
         self._began = False
         self._painted: OrderedDict[str, str] = OrderedDict()
         self._trying: list[int] = []
@@ -128,7 +128,7 @@ class SlackLane:
         """Do the one thing that is due, if any; returns seconds until more may be, None when nothing waits."""
         if not self._began:
             left = await self._store.get(SENDING)
-            self._unsure.update([left] if isinstance(left, str) else [])
+            self._unsure.update(left if isinstance(left, list) else ())
             self._began = True
         waiting = await self._store.lane(LANE, MOST)
         now, soonest = self._clock.now(), math.inf
@@ -144,7 +144,7 @@ class SlackLane:
 
     def _next(self, one: Waiting, now: float) -> tuple[float, Act]:
         """Return what an incident needs next, and when it may be done."""
-        held = self._budget.held_until(one.incident)
+        held = max(self._budget.held_until(one.incident), self._budget.held_until(self._channel(one)))
         if one.incident in self._unsure:
             return max(held, self._budget.look_at(now)), self._look
         post_at = max(held, self._budget.post_at(self._channel(one), now))
@@ -164,11 +164,11 @@ class SlackLane:
         try:
             await act(one)
         except SlackRefused as error:
-            await self._refused(one, key, error)
+            await self._refused(one, error)
         except ChatError as error:
             await self._failed(one, key, error, posted=act != self._edit)
         else:
-            self._budget.worked(key, one.incident)
+            self._budget.worked(key, self._channel(one), one.incident)
             self._noted("ok")
 
     # --- the header -------------------------------------------------------------------------------------------------
@@ -293,10 +293,10 @@ class SlackLane:
         return rows
 
     async def _intend(self, incident: str) -> None:
-        """Store of which incident a post may be under way; after a crash it is looked for."""
-        if self._sending != incident:
-            await self._store.put(SENDING, incident)
-            self._sending = incident
+        """Store of which incidents a post may be under way or unknown; after a crash they are looked for."""
+        if not (wanted := self._unsure | {incident}) <= self._sending:
+            await self._store.put(SENDING, sorted(wanted))
+            self._sending = wanted
 
     async def _post(
         self,
@@ -369,9 +369,9 @@ class SlackLane:
             self._noted("unreachable")
         await self._note(str(error), until)
 
-    async def _refused(self, one: Waiting, key: str, error: SlackRefused) -> None:
+    async def _refused(self, one: Waiting, error: SlackRefused) -> None:
         """Hold what Slack refuses until somebody puts it right; give up what is refused for a reason of its own."""
-        where = ALL if error.code in ACCESS else key if error.code in PLACE else one.incident
+        where = ALL if error.code in ACCESS else self._channel(one) if error.code in PLACE else one.incident
         until = self._budget.failed(where, self._clock.now(), REFUSAL)
         told = f"{error}; remediator slack check says what is missing"
         _log.error("slack.refused", incident=one.incident, channel=self._channel(one), error=told)

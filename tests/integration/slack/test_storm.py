@@ -14,6 +14,7 @@ from receiver.core.telling import rows
 from receiver.ports import Changes, Unit
 from tests.integration.slack.scene import Scene, scene, shown
 from tests.integration.slack.test_incident import RESTART
+from tests.slack_double import Fault
 
 pytestmark = pytest.mark.anyio
 
@@ -106,3 +107,37 @@ async def drain(one: Scene, seconds: float) -> None:
     until = one.world.clock.now() + seconds
     while (wait := await one.lane.step()) is not None and one.world.clock.now() < until:
         one.world.clock.time += wait
+
+
+async def test_lost_answers_of_several_incidents_are_remembered_across_a_crash(tmp_path: Path) -> None:
+    async with scene(tmp_path, RESTART) as one:
+        flood = Flood(one)
+        for number in range(4):
+            await flood.open(number, Severity.P1)
+            one.double.faults.add(Fault.answer_lost(), "chat.postMessage")
+            # Threads can't be read back for long, so the next incident is told before this one is known.
+            one.double.faults.add(Fault.too_fast(3000), "conversations.*")
+            await pump(one)
+            one.world.clock.time += 70.0
+        assert len(one.top()) == 4
+        one.double.faults.clear()
+        one.restart()
+        await drain(one, 300.0)
+        assert len(one.top()) == 4
+        assert len(one.told()) == len(set(one.told()))
+
+
+async def test_an_archived_channel_does_not_hold_the_headers_of_another_one(tmp_path: Path) -> None:
+    async with scene(tmp_path, RESTART) as one:
+        flood = Flood(one)
+        await flood.open(1, Severity.P1)
+        await flood.open(2, Severity.P2)
+        await drain(one, 60.0)
+        one.major.archived = True
+        for _ in range(3):
+            await flood.happen("i-2", ev.Acknowledged("ann", "cli"), ev.TakenOver("ann", "cli"))
+            one.world.clock.time += 70.0
+            await pump(one)
+        await flood.happen("i-1", ev.Closed("ann", "over", "cli"))
+        await pump(one)
+        assert "CLOSED" in shown(one.top()[0])
