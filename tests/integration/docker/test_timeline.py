@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
@@ -48,6 +49,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     yield made
     await made.executor.close()
     await made.close()
+    # Here, where the warning is expected, rather than in whatever test comes next.
+    gc.collect()
 
 
 @pytest.fixture
