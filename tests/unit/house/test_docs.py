@@ -93,3 +93,11 @@ def test_the_compose_file_and_the_image_set_only_what_is_read() -> None:
     image = re.findall(r"\b(REMEDIATOR_\w+)=", (ROOT / "deploy" / "Dockerfile").read_text())
     unit = re.findall(r"\b(REMEDIATOR_\w+)=", (ROOT / "deploy" / "remediator.service").read_text())
     assert {*services["remediator"]["environment"], *image, *unit} <= read
+
+
+def test_the_image_holds_each_file_that_it_names() -> None:
+    recipe = (ROOT / "deploy" / "Dockerfile").read_text()
+    named = re.findall(r"REMEDIATOR_(?:PLAYBOOKS|PEOPLE)=(\S+)", recipe)
+    made = re.findall(r"^(?:COPY|RUN) .* (/\S+)$", recipe, re.MULTILINE)
+    assert len(named) == 2
+    assert set(named) <= set(made), "one that is named and isn't there keeps the service from starting"
