@@ -40,7 +40,8 @@ each intent has one outcome, nothing was done before its intent was stored, and 
 counting target each action arrived exactly once. On containers, by the engine's own events, `StartedAt` and `Created`:
 each restart stopped and started its container once and kept it; each planned copy was created, started and removed once
 and the original never touched; each rollback left one container in its place with the known-good image and the old
-restart policy; nothing was left over.
+restart policy; nothing was left over. One of the seven services can't be cured, since its known-good image doesn't
+become healthy either: its rollback was tried once and taken back whole, and its incidents are the escalated ones.
 
 `tests/acceptance/test_kill9.py` and `test_kill9_containers.py` hold the same with five kills each in `make test`.
 """
