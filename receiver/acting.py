@@ -171,7 +171,7 @@ class Actor:
         step = step_named(playbook, done.step) or Step(done.step, done.action)
         answers = await self.answers(incident, playbook, step, command.kind, None)
         refusal = guardrails.refusal(answers)
-        if refusal is None and self.judge.only_says(incident, playbook):
+        if refusal is None and self.judge.only_says(incident, playbook, command.kind):
             retry_at = self._clock.now() + guardrails.RETRY
             refusal = Answer("mode", Word.REFUSED, self._why_only(incident, playbook), "act again", retry_at)
         if refusal is not None:

@@ -87,8 +87,13 @@ class Judge:
         current = step_named(today, step.name) if today is not None else None
         return _stricter(step.approval, current.approval if current is not None else None)
 
-    def only_says(self, incident: Incident, playbook: Playbook) -> bool:
-        """Whether it only says what it would do: the stricter of the incident's mode, today's mode, and dry run."""
+    def only_says(self, incident: Incident, playbook: Playbook, kind: str = "step") -> bool:
+        """Whether it only says what it would do: the stricter of the incident's mode, today's mode, and dry run.
+
+        A dry run is about what a playbook would begin; what was added for a time is there, and is taken back.
+        """
+        if kind == "cleanup":
+            return self.observing(incident)
         today = self.today(playbook)
         dry = playbook.dry_run or (today is not None and today.dry_run)
         return dry or self.observing(incident)
@@ -117,7 +122,7 @@ class Judge:
         plan = plan_from(started.plan) if started.kind == "step" else None
         approved = approval is not None
         answers = self.answers(incident, playbook, step, started.kind, plan, actions, now, approved=approved)
-        if guardrails.refusal(answers) is not None or self.only_says(incident, playbook):
+        if guardrails.refusal(answers) is not None or self.only_says(incident, playbook, started.kind):
             return False
         if started.kind != "step":
             return True
