@@ -25,6 +25,11 @@ HEALTHY_WITHIN: Final = 30.0
 STOP_TIMEOUT: Final = 3
 """Seconds that a container has to stop before it is killed."""
 
+GONE_WITHIN: Final = 20.0
+"""Seconds in which what is removed must be gone."""
+
+GONE: Final = frozenset({httpx.codes.NO_CONTENT, httpx.codes.NOT_FOUND})
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -121,7 +126,8 @@ def running_stage(engine: Engine, *, port: int, tag: str = images.GOOD, replicas
         ids = images.build(http)
         _remove(http)
         labels = {"com.docker.compose.project": PROJECT, STAMP: "1"}
-        _expect(http.post("/networks/create", json={"Name": NETWORK, "Labels": labels}))
+        network = {"Name": NETWORK, "Labels": labels, "CheckDuplicate": True}
+        _expect(http.post("/networks/create", json=network))
         try:
             create(http, f"{PROJECT}-proxy-1", body("proxy", images.PROXY, publish={"8080/tcp": port}))
             stage = Stage(http, f"http://127.0.0.1:{port}", ids)
@@ -193,12 +199,22 @@ def somebody_elses(engine: httpx.Client) -> list[str]:
 
 
 def _remove(engine: httpx.Client) -> None:
-    """Remove what is ours, clones and leftovers of a killed run included; nothing else."""
-    ours = json.dumps({"label": [STAMP]})
-    for row in engine.get("/containers/json", params={"all": "1", "filters": ours}).json():
-        engine.delete(f"/containers/{row['Id']}", params={"force": "1", "v": "1"})
-    for row in engine.get("/networks", params={"filters": ours}).json():
-        engine.delete(f"/networks/{row['Id']}")
+    """Remove what is ours, clones and leftovers of a killed run included; nothing else.
+
+    Raises:
+        PartError: something of it stays.
+    """
+    # A busy engine lets go of a removed container's name and endpoint a moment after it said that it is removed.
+    poll_until(lambda: not _left(engine), GONE_WITHIN, "containers or a network of the demo's can't be removed")
+
+
+def _left(engine: httpx.Client) -> bool:
+    """Ask the engine to remove all of it; return whether there was anything that didn't go at once."""
+    query = {"all": "1", "filters": json.dumps({"label": [STAMP]})}
+    paths = [f"/containers/{row['Id']}" for row in engine.get("/containers/json", params=query).json()]
+    paths += [f"/networks/{row['Id']}" for row in engine.get("/networks", params={"filters": query["filters"]}).json()]
+    answers = [engine.delete(path, params={"force": "1", "v": "1"}) for path in paths]
+    return any(answer.status_code not in GONE for answer in answers)
 
 
 def _expect(answer: httpx.Response) -> httpx.Response:

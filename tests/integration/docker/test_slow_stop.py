@@ -26,7 +26,8 @@ async def test_a_restart_that_outlives_its_limit_is_asked_of_the_engine_once(
 ) -> None:
     lab.image("deaf:1", health=None, command=DEAF)
     lab.run("api-1", "deaf:1")
-    began = lab.inspect("api-1")["State"]["StartedAt"]
+    container = lab.inspect("api-1")
+    began = container["State"]["StartedAt"]
     rules = policy(playbook(step("restart", timeout=0.5, parameters={"stable_for": 1})))
     rules = replace(rules, services={"api": Service("api", "test", "containers", {LABEL: "api"})})
     world = World(tmp_path / "w.db", rules)
@@ -49,7 +50,9 @@ async def test_a_restart_that_outlives_its_limit_is_asked_of_the_engine_once(
     finally:
         await world.executor.close()
         await world.close()
-    events = lab.api.events(since=int(since), until=int(time.time()) + 1, decode=True, filters={"container": "api-1"})
+    events = lab.api.events(
+        since=int(since), until=int(time.time()) + 1, decode=True, filters={"container": container["Id"]}
+    )
     happened = [one["Action"] for one in events]
     after = happened[happened.index("die") :]
     assert (happened.count("die"), after.count("start"), after.count("restart")) == (1, 1, 0), happened
