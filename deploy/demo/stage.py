@@ -1,6 +1,7 @@
 """The stage: smartresume-api in containers behind its proxy, on a real engine, and the ways to break it."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -202,19 +203,36 @@ def _remove(engine: httpx.Client) -> None:
     """Remove what is ours, clones and leftovers of a killed run included; nothing else.
 
     Raises:
-        PartError: something of it stays.
+        PartError: something of it stays; the text has the engine's own words.
     """
+    deadline = time.monotonic() + GONE_WITHIN
     # A busy engine lets go of a removed container's name and endpoint a moment after it said that it is removed.
-    poll_until(lambda: not _left(engine), GONE_WITHIN, "containers or a network of the demo's can't be removed")
+    while left := _left(engine):
+        if time.monotonic() > deadline:
+            raise PartError(f"of the demo's things some can't be removed in {GONE_WITHIN:.0f} s: {'; '.join(left)}")
+        time.sleep(0.1)
 
 
-def _left(engine: httpx.Client) -> bool:
-    """Ask the engine to remove all of it; return whether there was anything that didn't go at once."""
+def _left(engine: httpx.Client) -> list[str]:
+    """Ask the engine to remove all of it, and return what it said about whatever didn't go at once."""
     query = {"all": "1", "filters": json.dumps({"label": [STAMP]})}
     paths = [f"/containers/{row['Id']}" for row in engine.get("/containers/json", params=query).json()]
-    paths += [f"/networks/{row['Id']}" for row in engine.get("/networks", params={"filters": query["filters"]}).json()]
-    answers = [engine.delete(path, params={"force": "1", "v": "1"}) for path in paths]
-    return any(answer.status_code not in GONE for answer in answers)
+    networks = [row["Id"] for row in engine.get("/networks", params={"filters": query["filters"]}).json()]
+    for network in networks:
+        _release(engine, network)
+    paths += [f"/networks/{network}" for network in networks]
+    answers = {path: engine.delete(path, params={"force": "1", "v": "1"}) for path in paths}
+    return [f"{path[:24]}: {answer.text.strip()}" for path, answer in answers.items() if answer.status_code not in GONE]
+
+
+def _release(engine: httpx.Client, network: str) -> None:
+    """Free a network from the endpoints of containers that are gone.
+
+    A container that is removed while it starts again leaves one behind; the network could never be removed then.
+    """
+    for holder, endpoint in (engine.get(f"/networks/{network}").json().get("Containers") or {}).items():
+        if engine.get(f"/containers/{holder}/json").status_code == httpx.codes.NOT_FOUND:
+            engine.post(f"/networks/{network}/disconnect", json={"Container": endpoint["Name"], "Force": True})
 
 
 def _expect(answer: httpx.Response) -> httpx.Response:

@@ -74,8 +74,8 @@ def test_a_name_that_means_a_secret_hides_its_value(name: str, stream: io.String
 @pytest.mark.parametrize(
     "text",
     [
-        f"somebody used {PERSONS} here",
-        f"Bearer {PERSONS}",
+        pytest.param(f"somebody used {PERSONS} here", id="a person's token"),
+        pytest.param(f"Bearer {PERSONS}", id="a person's bearer token"),
         "authorization: basic dXNlcjpodW50ZXIy",
         "http://user:hunter2@host/",
         'password="hunter2"',
