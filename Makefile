@@ -14,6 +14,9 @@ PAYLOAD ?= tests/payloads/service_down.json
 # CI's limit for the whole suite; a hung part must not eat the machine's.
 TEST_LIMIT ?= 900
 
+# Files of tests that run at the same time: most of them wait for real parts, and each run has engines of its own.
+JOBS ?= 2
+
 export PYTHONUNBUFFERED := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -41,7 +44,7 @@ run: install ## serve for real, observing until told to act
 	@exec $(BIN)/remediator serve
 
 test: parts ## run every test, acceptance on the real parts too
-	timeout --foreground $(TEST_LIMIT) $(PYTEST)
+	timeout --foreground $(TEST_LIMIT) $(PYTEST) --numprocesses $(JOBS) --dist loadfile
 
 test-fast: install ## run the tests that need no real part
 	$(PYTEST) -m "not docker and not prometheus and not alertmanager and not acceptance and not slow"

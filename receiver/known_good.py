@@ -117,16 +117,20 @@ class KnownGoodWatch:
 
     async def run(self) -> None:
         """Look until cancelled."""
+        took = 0.0
         while True:
             services = self._services().values()
             every = interval(services)
+            begun = self._clock.monotonic()
             for service in services:
                 try:
-                    await self.look(service, every)
+                    # A round of a big fleet, or on a slow engine, may take longer than the time between two rounds.
+                    await self.look(service, every + took)
                 except RemediationError as error:
                     self._tell(service.name, f"its versions can't be watched: {error}")
                 else:
                     self._last.pop(service.name, None)
+            took = self._clock.monotonic() - begun
             await self._clock.sleep(every)
 
     def _tell(self, service: str, text: str) -> None:
@@ -139,7 +143,7 @@ class KnownGoodWatch:
         """Look at one service; a version that became known good is kept, the oldest beyond three is let go.
 
         Args:
-            every: seconds between two looks.
+            every: seconds between two looks, with what a round of them takes.
         """
         key, now = known_good_key(service.name), self._clock.now()
         record = _record(await self._store.get(key))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -96,6 +97,31 @@ async def test_what_is_wrong_is_told_once_and_again_after_it_was_right() -> None
     with pytest.raises(Enough):
         await watch.run()
     assert len(told) == 2
+
+
+@pytest.mark.anyio
+async def test_a_round_that_takes_long_is_no_gap_in_what_was_seen(clock: FakeClock) -> None:
+    services = {name: replace(SERVICE, name=name) for name in "abcdef"}
+    told: list[str] = []
+    end = clock.time + 1800.0
+
+    class Slow(Pruned):
+        async def instances(self, target: Target) -> tuple[Instance, ...]:
+            """Take twenty seconds: a round of six lasts longer than four intervals."""
+            await clock.sleep(20.0)
+            if clock.time > end:
+                raise TimeoutError
+            return await super().instances(target)
+
+    slow = Slow(clock)
+    for name in services:
+        slow.create(name, f"{name}-1", "sha256:a")
+    watch = KnownGoodWatch(
+        MemoryStore(clock), clock, lambda: services, lambda _: slow, lambda service, _: told.append(service)
+    )
+    with pytest.raises(TimeoutError):
+        await watch.run()
+    assert sorted(told) == list("abcdef")
 
 
 def test_many_services_are_looked_at_less_often_and_soon_good_ones_more_often() -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from deploy.parts.engine import Engine
+from deploy.parts.process import poll_until
 from remediations.protocol import ActionRefused, EngineUnavailable, OutcomeUnknown
 from remediations.runtimes.containers import ContainersRuntime
 from tests.integration.docker.conftest import Lab, target
@@ -48,9 +49,17 @@ def stopped(engine: Engine) -> Iterator[None]:
     """Let the engine's process hang."""
     os.kill(engine.pid, signal.SIGSTOP)
     try:
+        # Its threads stop one after the other; one that still runs would answer.
+        poll_until(lambda: set(_states(engine.pid)) == {"T"}, 10.0, "the engine does not stop")
         yield
     finally:
         os.kill(engine.pid, signal.SIGCONT)
+
+
+def _states(pid: int) -> Iterator[str]:
+    """Yield the state of each thread of a process, by proc(5)'s letters."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        yield (task / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 # --- it can't be reached --------------------------------------------------------------------------------------------
