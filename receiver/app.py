@@ -42,6 +42,7 @@ from receiver.store.sqlite import SqliteStore
 from receiver.targets import Targets
 from receiver.verifier import Verifier
 from receiver.watching import UP, PartsWatch
+from receiver.web.feed import Feed
 from receiver.web.health import Health
 from receiver.web.ports import Parts
 from receiver.web.site import Site
@@ -73,6 +74,7 @@ class Service:
     runtimes: Runtimes
     http: httpx.AsyncClient
     health: Health
+    feed: Feed
     site: Site
     resyncer: Resyncer | None
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]]
@@ -131,6 +133,7 @@ async def _join(
     pages = MetricPath(metrics.escalation_undelivered.set)
     senders = _senders(settings, http, clock, store, pages)
     outbox = Outbox(store, clock, senders, metrics.sent, others=lanes[2:])
+    feed = Feed(store, clock, metrics.stream_listeners.set)
     operations = Operations(engine, kill, jobs.nudge)
     resyncer: Resyncer | None = None
     silences: Silences | None = None
@@ -148,6 +151,7 @@ async def _join(
     def stored(changes: Changes) -> None:
         count(metrics, changes.events)
         pages.happened(changes.events)
+        feed.stored(changes)
         for at in changes.wake.values():
             if at is not None:
                 jobs.nudge(at)
@@ -170,6 +174,7 @@ async def _join(
         clock=clock,
         metrics=metrics,
         health=health,
+        feed=feed,
         people=lambda: policies.people,
         reload=policies.reload,
         resync=resyncer.ask if resyncer is not None else lambda: None,
@@ -192,11 +197,13 @@ async def _join(
         runtimes=runtimes,
         http=http,
         health=health,
+        feed=feed,
         site=Site(parts),
         resyncer=resyncer,
         background=(
             *((resyncer.run,) if resyncer is not None else ()),
             *((slack.run,) if slack is not None else ()),
+            feed.run,
             watch.run,
             outside.run,
             lambda: _every(clock, PRUNE_EVERY, lambda: _prune(store, clock)),

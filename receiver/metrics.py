@@ -142,6 +142,7 @@ class Metrics:
         self.known_good_missing = self._gauge(
             "known_good_missing", "Versions known to be good that their engine has lost.", "service"
         )
+        self.stream_listeners = self._gauge("stream_listeners", "Open streams of what happens to incidents.")
         self.mode = self._gauge("mode", "1 for the mode that the service runs in.", "mode")
         self.kill_switch = self._gauge("kill_switch", "1 while it stops a playbook, or everything.", "playbook")
         self.policy_success = self._gauge(

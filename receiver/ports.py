@@ -241,6 +241,22 @@ class Page:
     next: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """A stretch of what happened to all incidents, in the order in which it became durable.
+
+    Args:
+        events: each with its place. Places grow, also over restarts; they aren't without gaps.
+        last: the place from which to go on.
+        complete: False when some of what followed the wanted place is no longer kept, or the place is not of this
+            database: who goes on from here has to read the incidents anew.
+    """
+
+    events: Sequence[tuple[int, Recorded]]
+    last: int
+    complete: bool
+
+
 class Store(Protocol):
     """The durable truth. Every method may raise StoreUnavailable."""
 
@@ -276,6 +292,14 @@ class Store(Protocol):
 
     async def events(self, incident_id: str, after: int = 0, limit: int = 1000) -> Sequence[Recorded]:
         """Return the log of an incident from `seq > after`."""
+        ...
+
+    async def feed(self, after: int, limit: int = 500) -> FeedPage:
+        """Return the events of all incidents behind a place, in the order in which they became durable."""
+        ...
+
+    async def feed_end(self) -> int:
+        """Return the place of the latest event; 0 when there is none."""
         ...
 
     async def alerts(self, incident_id: str, limit: int = 1000) -> Sequence[AlertRow]:

@@ -105,6 +105,7 @@ async def _stop(
     service.health.unready("stopping")
     _log.info("stopping", grace_seconds=grace, running=service.jobs.running)
     stop_server()
+    service.feed.end()
     service.executor.stop()
     if not await service.jobs.drain(grace):
         _log.warning("handed over to the next start", running=service.jobs.running)

@@ -32,6 +32,7 @@ class Entry:
         data: the event's fields as JSON types.
         tone: `good`, `bad`, `warn` or `info`, for colours and marks.
         seq: of the event in its incident's log.
+        alike: of a row of looks with the same verdict, how many there were so far; else 1.
     """
 
     at: float
@@ -40,6 +41,40 @@ class Entry:
     data: Mapping[str, Any] = field(default_factory=dict)
     tone: str = "info"
     seq: int = 0
+    alike: int = 1
+
+    @property
+    def replaces(self) -> bool:
+        """Whether it takes the place of the entry before it: only the first and the last look of a row are shown."""
+        return self.alike > 2
+
+
+class Teller:
+    """Tells the events of one log, one after the other from its start: live, and for `entries`."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self._names = Names()
+        self._verdict: object = _NO_LOOK
+        self._alike = 1
+
+    def tell(self, recorded: Recorded) -> Entry:
+        """Return the next event's entry."""
+        self.learn(recorded)
+        event = recorded.event
+        text = say(event, self._names)
+        if self._alike > 1:
+            text = f"{text} ({self._alike} looks alike)"
+        return Entry(recorded.at, kind_of(event), text, data_of(event), tone_of(event), recorded.seq, alike=self._alike)
+
+    def learn(self, recorded: Recorded) -> None:
+        """Take note of the next event without telling it."""
+        event = recorded.event
+        self.seq = recorded.seq
+        self._names.learn(event)
+        verdict = event.verdict if isinstance(event, ev.Sampled) else _NO_LOOK
+        self._alike = self._alike + 1 if isinstance(event, ev.Sampled) and verdict is self._verdict else 1
+        self._verdict = verdict
 
 
 def entries(events: Sequence[Recorded]) -> list[Entry]:
@@ -47,31 +82,15 @@ def entries(events: Sequence[Recorded]) -> list[Entry]:
 
     Every event gives an entry, but of a row of looks with the same verdict only the first and the last.
     """
-    names = Names()
+    teller = Teller()
     found: list[Entry] = []
-    held: Recorded | None = None
-    verdict: object = _NO_LOOK
-    alike = 0
     for recorded in events:
-        event = recorded.event
-        names.learn(event)
-        if isinstance(event, ev.Sampled) and event.verdict is verdict:
-            held, alike = recorded, alike + 1
-            continue
-        if held is not None:
-            found.append(_alike(held, names, alike))
-        held, alike = None, 1
-        verdict = event.verdict if isinstance(event, ev.Sampled) else _NO_LOOK
-        found.append(entry(recorded, names))
-    if held is not None:
-        found.append(_alike(held, names, alike))
+        one = teller.tell(recorded)
+        if one.replaces:
+            found[-1] = one
+        else:
+            found.append(one)
     return found
-
-
-def entry(recorded: Recorded, names: Names) -> Entry:
-    """Return one event's entry; `names` has learnt the events before it and itself."""
-    event = recorded.event
-    return Entry(recorded.at, kind_of(event), say(event, names), data_of(event), tone_of(event), recorded.seq)
 
 
 def kind_of(event: ev.Event) -> str:
@@ -115,11 +134,6 @@ def data_of(event: ev.Event) -> dict[str, Any]:
 
 _NO_LOOK = object()
 _KINDS = {kind: re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower() for kind in ev.VERSIONS}
-
-
-def _alike(recorded: Recorded, names: Names, looks: int) -> Entry:
-    one = entry(recorded, names)
-    return Entry(one.at, one.kind, f"{one.text} ({looks} looks alike)", one.data, one.tone, one.seq)
 
 
 # --- the header -----------------------------------------------------------------------------------------------------

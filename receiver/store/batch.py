@@ -36,6 +36,7 @@ class Numbers:
 
     incident: int
     block: int
+    commit: int
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from receiver.ports import (
     Body,
     Changes,
     Clock,
+    FeedPage,
     IncidentFilter,
     OutboxRow,
     Page,
@@ -44,9 +45,10 @@ class MemoryStore:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seen = Seen()
-        self._numbers = Numbers(1, 1)
+        self._numbers = Numbers(1, 1, 1)
         self._alerts: dict[str, AlertRow] = {}
         self._events: dict[str, list[tuple[float, str, int, bytes]]] = {}
+        self._feed: list[tuple[str, int]] = []
         self._mailbox = Mailbox()
         self._playbooks: dict[str, Playbook] = {}
         self._counters: Counter[str] = Counter()
@@ -80,6 +82,7 @@ class MemoryStore:
             self._alerts[repeat.fingerprint] = _seen_again(row, repeat.at)
         for recorded in changes.events:
             self._events.setdefault(recorded.incident, []).append((recorded.at, *encode_event(recorded.event)))
+            self._feed.append((recorded.incident, recorded.seq))
         for told in batch.outbox:
             self._mailbox.add(told)
         self._playbooks.update(batch.playbooks)
@@ -123,6 +126,17 @@ class MemoryStore:
             Recorded(incident_id, seq, at, decode_event(name, version, body))
             for seq, (at, name, version, body) in enumerate(log[max(0, after) :][:limit], max(0, after) + 1)
         ]
+
+    async def feed(self, after: int, limit: int = 500) -> FeedPage:
+        """Return the events of all incidents behind a place, in order."""
+        events: list[tuple[int, Recorded]] = []
+        for place, (incident, seq) in enumerate(self._feed[after : after + limit], after + 1):
+            events += [(place, one) for one in await self.events(incident, seq - 1, 1)]
+        return FeedPage(events, min(after, len(self._feed)) + len(events), after <= len(self._feed))
+
+    async def feed_end(self) -> int:
+        """Return the place of the latest event; 0 when there is none."""
+        return len(self._feed)
 
     async def alerts(self, incident_id: str, limit: int = 1000) -> Sequence[AlertRow]:
         """Return the alerts of an incident, those that fire first."""

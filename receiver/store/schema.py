@@ -14,7 +14,7 @@ from receiver.ports import StoreUnusable
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0001"
+HEAD = "0002"
 """The migration that this release writes; a test holds it to the newest one."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

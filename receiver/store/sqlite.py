@@ -24,6 +24,7 @@ from receiver.ports import (
     Body,
     Changes,
     Clock,
+    FeedPage,
     IncidentFilter,
     OutboxRow,
     Page,
@@ -32,7 +33,7 @@ from receiver.ports import (
     Unit,
     Waiting,
 )
-from receiver.store import outbox, reads, retention
+from receiver.store import feed, outbox, reads, retention
 from receiver.store.batch import Batch
 from receiver.store.cache import Cache
 from receiver.store.checkpoint import Checkpointer
@@ -116,6 +117,14 @@ class SqliteReader:
     async def events(self, incident_id: str, after: int = 0, limit: int = 1000) -> Sequence[Recorded]:
         """Return the log of an incident from `seq > after`."""
         return await self._read(reads.events, incident_id, after, limit)
+
+    async def feed(self, after: int, limit: int = 500) -> FeedPage:
+        """Return the events of all incidents behind a place, in the order in which they became durable."""
+        return await self._read(feed.page, after, limit)
+
+    async def feed_end(self) -> int:
+        """Return the place of the latest event; 0 when there is none."""
+        return await self._read(feed.end)
 
     async def alerts(self, incident_id: str, limit: int = 1000) -> Sequence[AlertRow]:
         """Return the alerts of an incident, those that fire first."""

@@ -25,6 +25,7 @@ from receiver.web.parsing import parse
 from receiver.web.ports import Answer, Parts
 from receiver.web.problems import Problem
 from receiver.web.requests import Query, raw_body, read_model
+from receiver.web.stream import Streams
 
 Handler: TypeAlias = Callable[[Request, Caller], Awaitable[Response]]
 
@@ -50,6 +51,7 @@ class Api:
         self._auth = auth
         self._store = parts.store
         self._operations = parts.operations
+        self._streams = Streams(parts.feed, parts.store)
         self._timeout = parts.settings.body_timeout
 
     def routes(self) -> list[Route]:
@@ -59,6 +61,8 @@ class Api:
             self._route("/api/v1/incidents", Role.VIEWER, GET=self.incidents),
             self._route(one, Role.VIEWER, GET=self.incident),
             self._route(f"{one}/timeline", Role.VIEWER, GET=self.timeline),
+            self._route(f"{one}/stream", Role.VIEWER, GET=self.stream_of),
+            self._route("/api/v1/stream", Role.VIEWER, GET=self.stream),
             self._route(f"{one}/approve", Role.APPROVER, POST=self.approve),
             self._route(f"{one}/deny", Role.APPROVER, POST=self.deny),
             self._route(f"{one}/ack", Role.RESPONDER, POST=self.acknowledge),
@@ -126,6 +130,14 @@ class Api:
         items = [models.EntryModel.of(one) for one in found[:limit]]
         following = str(items[-1].seq) if len(found) > limit else None
         return _json(models.PageModel[models.EntryModel](items=items, next=following))
+
+    async def stream(self, request: Request, _caller: Caller) -> Response:
+        """Answer the news of all incidents as server-sent events."""
+        return await self._streams.everything(request, lambda: self._caller(request, Role.VIEWER))
+
+    async def stream_of(self, request: Request, _caller: Caller) -> Response:
+        """Answer the news of one incident as server-sent events, from its beginning."""
+        return await self._streams.one(request, lambda: self._caller(request, Role.VIEWER))
 
     async def _events(self, incident: str) -> list[Recorded]:
         found: list[Recorded] = []

@@ -177,11 +177,28 @@ class EntryModel(Model):
     data: dict[str, Any]
     tone: str
     seq: int
+    alike: int
 
     @classmethod
     def of(cls, entry: Entry) -> EntryModel:
         """Show an entry."""
-        return cls(at=entry.at, kind=entry.kind, text=entry.text, data=dict(entry.data), tone=entry.tone, seq=entry.seq)
+        return cls(**_shown(entry))
+
+
+class NewsModel(EntryModel):
+    """An entry of a stream, with the incident that it belongs to."""
+
+    incident: str
+
+    @classmethod
+    def told(cls, incident: str, entry: Entry) -> NewsModel:
+        """Show an entry of an incident."""
+        return cls(incident=incident, **_shown(entry))
+
+
+def _shown(entry: Entry) -> dict[str, Any]:
+    names = ("at", "kind", "text", "tone", "seq", "alike")
+    return {"data": dict(entry.data), **{name: getattr(entry, name) for name in names}}
 
 
 class QuarantinedModel(Model):

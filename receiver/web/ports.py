@@ -11,6 +11,7 @@ from receiver.metrics import Metrics
 from receiver.people import People
 from receiver.ports import Body, Clock, Quarantined, Store
 from receiver.settings import Settings
+from receiver.web.feed import Feed
 from receiver.web.health import Health
 
 
@@ -136,6 +137,7 @@ class Parts:
     """What the HTTP edge is built from.
 
     Args:
+        feed: tells what happens to incidents, live.
         simulate: says what would be done about alerts, and why; changes nothing.
         people: returns today's people, as the last reload left them.
         reload: loads policy and people again.
@@ -151,6 +153,7 @@ class Parts:
     clock: Clock
     metrics: Metrics
     health: Health
+    feed: Feed
     simulate: Callable[[Sequence[Alert]], Awaitable[dict[str, Any]]]
     people: Callable[[], People]
     reload: Reload

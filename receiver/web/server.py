@@ -94,11 +94,15 @@ class Joining:
             return
         self._transport.write(data)
 
-    def close(self) -> None:
-        """Send what was kept, and close."""
+    def flush(self) -> None:
+        """Send what was kept: the answer to a HEAD has nothing that follows it."""
         if self._head:
             self._transport.write(self._head)
             self._head = b""
+
+    def close(self) -> None:
+        """Send what was kept, and close."""
+        self.flush()
         self._transport.close()
 
 
@@ -116,13 +120,19 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for a first request."""
-        super().connection_made(Joining(transport))  # type: ignore[arg-type] # it is one in all that is used
+        self._joining = Joining(transport)
+        super().connection_made(self._joining)  # type: ignore[arg-type] # it is one in all that is used
         self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._stop_waiting()
         super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """Send the head of an answer that has no body."""
+        self._joining.flush()
+        super().on_response_complete()
 
     def data_received(self, data: bytes) -> None:
         """Count what belongs to a head before it is parsed."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 import pytest
 
 from receiver.core import events as ev
+from receiver.core.events import Recorded
 from receiver.core.fold import replay
 from receiver.core.incident import Incident
 from receiver.core.matchers import Op, matcher
@@ -464,6 +465,43 @@ class StoreContract:
         await asyncio.gather(*(store.submit(begin(incident)) for incident in incidents))
         assert len(await store.actions(0.0)) == 3
         assert max(began) == 3
+
+    # --- the order over all incidents -------------------------------------------------------------------------------
+
+    async def test_the_feed_has_every_event_of_all_incidents_in_the_order_of_their_commits(self, store: Store) -> None:
+        assert (await store.feed_end(), (await store.feed(0)).complete) == (0, True)
+        one, other = await opened(store), await opened(store, "web", "00000000000000bb")
+        await recorded(store, one.id, ev.Noted("first", "ann", "cli"))
+        await recorded(store, other.id, ev.Noted("second", "ann", "cli"))
+        page = await store.feed(0)
+        logs = [*(await store.events(one.id))[:2], *(await store.events(other.id))[:2]]
+        logs += [*(await store.events(one.id))[2:], *(await store.events(other.id))[2:]]
+        assert [event for _, event in page.events] == logs
+        places = [place for place, _ in page.events]
+        assert places == sorted(set(places))
+        assert page.last == places[-1] == await store.feed_end()
+
+    async def test_the_feed_goes_on_from_any_place_in_pages_of_any_size(self, store: Store) -> None:
+        first = await opened(store)
+        await asyncio.gather(*(opened(store, f"svc-{one}", f"{one:016x}") for one in range(5)))
+        await recorded(store, first.id, *(ev.Noted(f"note {one}", "ann", "cli") for one in range(5)))
+        everything = (await store.feed(0)).events
+        assert len(everything) == 2 * 6 + 5
+        for size in (1, 2, 7, 100):
+            found: list[tuple[int, Recorded]] = []
+            at = 0
+            while page := (await store.feed(at, size)).events:
+                assert len(page) <= size
+                found += page
+                at = page[-1][0]
+            assert found == everything
+        for number, (place, _) in enumerate(everything, 1):
+            assert (await store.feed(place)).events == everything[number:]
+
+    async def test_a_place_that_the_feed_never_gave_is_told(self, store: Store) -> None:
+        await opened(store)
+        page = await store.feed(1 << 50)
+        assert (list(page.events), page.last, page.complete) == ([], await store.feed_end(), False)
 
     # --- evidence ---------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -11,6 +11,7 @@ import httpx
 from receiver.metrics import Metrics
 from receiver.people import People
 from receiver.settings import Settings, load
+from receiver.web.feed import Feed
 from receiver.web.health import Health
 from receiver.web.ports import Parts, Reloaded
 from receiver.web.server import bind, make_server
@@ -24,6 +25,8 @@ class Running:
     settings: Settings
     metrics: Metrics
     port: int
+    people: People = field(default_factory=People)
+    site_feed: Feed = field(init=False)
     resyncs: int = 0
 
     @property
@@ -69,7 +72,7 @@ async def running(
     await world.open()
     settings = load({"listen": "127.0.0.1:0"}, environment or {})
     sock = bind(settings.listen)
-    one = Running(world, settings, Metrics(), sock.getsockname()[1])
+    one = Running(world, settings, Metrics(), sock.getsockname()[1], people or People())
     health = Health()
     health.ready()
 
@@ -79,6 +82,8 @@ async def running(
     async def reload() -> Reloaded:
         return Reloaded(ok=True, text="reloaded: unchanged")
 
+    one.site_feed = feed = Feed(world.store, world.clock)
+    world.engine.on_stored = feed.stored
     site = Site(
         Parts(
             settings=settings,
@@ -89,12 +94,14 @@ async def running(
             clock=world.clock,
             metrics=one.metrics,
             health=health,
-            people=lambda: people or People(),
+            feed=feed,
+            people=lambda: one.people,
             reload=reload,
             resync=resync,
         )
     )
     server = make_server(site, settings)
+    reading = asyncio.create_task(feed.run())
     serving = asyncio.create_task(server.serve(sockets=[sock]))
     try:
         while not server.started:
@@ -102,5 +109,7 @@ async def running(
         yield one
     finally:
         server.stop()
+        feed.end()
         await serving
+        reading.cancel()
         await world.close()

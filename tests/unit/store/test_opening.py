@@ -15,7 +15,7 @@ from receiver.store import schema
 from receiver.store.lock import Lock
 from receiver.store.sqlite import SqliteReader, SqliteStore
 from tests.contract.folding import alert, webhook
-from tests.contract.store import NOW, Clock
+from tests.contract.store import NOW, Clock, closed, opened, recorded
 
 pytestmark = pytest.mark.anyio
 
@@ -241,3 +241,19 @@ def test_the_writer_is_durable_and_checkpoints_beside_the_commits(path: Path) ->
     assert (pragma("journal_mode"), pragma("synchronous")) == ("wal", 2)
     assert (pragma("wal_autocheckpoint"), pragma("auto_vacuum")) == (0, 2)
     connection.close()
+
+
+async def test_a_database_of_the_first_schema_is_brought_up_and_keeps_what_it_holds(path: Path) -> None:
+    store = SqliteStore.open(path, Clock())
+    incident = await opened(store)
+    await store.close()
+    connection = schema._connect(path, "rw")
+    connection.execute("DROP TABLE feed")
+    connection.execute("UPDATE alembic_version SET version_num = '0001'")
+    connection.close()
+    store = SqliteStore.open(path, Clock())
+    assert await store.incident(incident.id) == incident
+    assert await store.feed_end() == 0
+    await recorded(store, incident.id, closed())
+    assert [one.seq for _, one in (await store.feed(0)).events] == [3]
+    await store.close()

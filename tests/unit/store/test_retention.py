@@ -9,7 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from receiver.core import events as ev
 from receiver.ports import Body, Changes, IncidentFilter, Quarantined, StoreFull, Unit
+from receiver.store import feed
 from receiver.store.retention import DAY, Keep
 from receiver.store.space import Room
 from receiver.store.sqlite import SqliteStore
@@ -179,3 +181,39 @@ async def test_what_was_deleted_makes_the_file_smaller(tmp_path: Path) -> None:
     assert (await store.counts())["bytes"] < before / 10
     await store.close()
     assert path.stat().st_size < before / 2
+
+
+async def test_the_feed_keeps_its_latest_commits_and_tells_a_reader_that_was_away_for_longer(tmp_path: Path) -> None:
+    path, clock = tmp_path / "feed.db", Clock()
+    store = SqliteStore.open(path, clock)
+    incident = await opened(store)
+    first = await store.feed_end()
+    for number in range(5):
+        await recorded(store, incident.id, ev.Noted(f"note {number}", "ann", "cli"))
+    last = await store.feed_end()
+    assert await store._writer.call(lambda connection, cache: feed.prune(connection, cache, most=2)) == 4
+    assert not (await store.feed(first)).complete
+    kept = await store.feed(first)
+    assert [getattr(one.event, "text", "") for _, one in kept.events] == ["note 3", "note 4"]
+    assert (await store.feed(kept.events[0][0])).complete
+    # However few are kept, places go on growing, and one that was given means the same after a restart.
+    await store._writer.call(lambda connection, cache: feed.prune(connection, cache, most=0))
+    await store.close()
+    store = SqliteStore.open(path, clock)
+    await recorded(store, incident.id, ev.Noted("after the restart", "ann", "cli"))
+    page = await store.feed(last)
+    assert (page.complete, [getattr(one.event, "text", "") for _, one in page.events]) == (True, ["after the restart"])
+    assert page.last > last
+    await store.close()
+
+
+async def test_the_feed_leaves_out_what_is_no_longer_kept_and_goes_on_behind_it(store: SqliteStore) -> None:
+    gone = await opened(store, fingerprint="a")
+    await store.submit(webhook([alert("a", status="resolved")], NOW + 1))
+    await recorded(store, gone.id, closed(), now=NOW + 2)
+    stays = await opened(store, "web", "b")
+    await store.prune(NOW + 366 * DAY)
+    assert await store.incident(gone.id) is None
+    page = await store.feed(0, 3)
+    assert (list(page.events), page.complete) == ([], True)
+    assert {one.incident for _, one in (await store.feed(page.last)).events} == {stays.id}

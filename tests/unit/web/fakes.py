@@ -14,9 +14,10 @@ from receiver.core.incident import Incident
 from receiver.core.severity import Severity
 from receiver.metrics import Metrics
 from receiver.people import People, Person, Role, hash_token
-from receiver.ports import AlertRow, Body, IncidentFilter, Letter, Page, Quarantined, StoreUnavailable
+from receiver.ports import AlertRow, Body, FeedPage, IncidentFilter, Letter, Page, Quarantined, StoreUnavailable
 from receiver.receiving import Received
 from receiver.settings import load
+from receiver.web.feed import Feed
 from receiver.web.health import Health
 from receiver.web.ports import Parts, Reloaded
 from receiver.web.site import Site
@@ -161,6 +162,17 @@ class ListedStore:
         self._up()
         return [one for one in self.logs.get(incident_id, ()) if one.seq > after][:limit]
 
+    async def feed(self, after: int, limit: int = 500) -> FeedPage:
+        self._up()
+        everything = [event for log in self.logs.values() for event in log]
+        return FeedPage(
+            list(enumerate(everything, 1))[after : after + limit], min(after + limit, len(everything)), True
+        )
+
+    async def feed_end(self) -> int:
+        self._up()
+        return sum(map(len, self.logs.values()))
+
     async def alerts(self, incident_id: str, limit: int = 1000) -> Sequence[AlertRow]:
         self._up()
         return self.alert_rows.get(incident_id, [])[:limit]
@@ -238,6 +250,7 @@ class Edge:
         self.metrics = Metrics()
         self.health = Health()
         self.health.ready()
+        self.feed = Feed(self.store, FixedClock())  # type: ignore[arg-type] # only what the feed reads
         self.resyncs = 0
         self.reloaded = Reloaded(ok=True, text="reloaded: unchanged")
         self.people = people if people is not None else People()
@@ -252,6 +265,7 @@ class Edge:
                 clock=FixedClock(),
                 metrics=self.metrics,
                 health=self.health,
+                feed=self.feed,
                 people=lambda: self.people,
                 reload=self._reload,
                 resync=self._resync,

@@ -49,6 +49,16 @@ def test_a_head_without_a_body_is_sent_when_the_connection_closes() -> None:
     assert joining.is_closing()
 
 
+def test_a_head_that_nothing_follows_is_sent_when_the_answer_is_complete() -> None:
+    inner = Transport()
+    joining = Joining(inner)
+    joining.write(HEAD)
+    joining.flush()
+    joining.write(HEAD)
+    joining.write(b"ok")
+    assert inner.sent == [HEAD, HEAD + b"ok"]
+
+
 def test_an_interim_answer_is_not_held_back() -> None:
     inner = Transport()
     Joining(inner).write(b"HTTP/1.1 100 Continue\r\n\r\n")
