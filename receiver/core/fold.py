@@ -255,7 +255,9 @@ def _verified(incident: Incident, event: ev.Verified, at: float) -> Incident:
         return replace(after, phase=Phase.HOLDING, hold_until=event.hold_until, resolve_by=event.resolve_by)
     if not incident.automatic:
         return replace(after, phase=Phase.ESCALATED, retry_at=event.again_at)
-    return replace(after, phase=Phase.TRIAGE, gone_checked=incident.gone_checked or event.purpose == "gone")
+    # A look that was ended by the alert's return says nothing about its next end.
+    looked = event.purpose == "gone" and incident.firing == 0
+    return replace(after, phase=Phase.TRIAGE, gone_checked=incident.gone_checked or looked)
 
 
 def _with_result(done: tuple[Done, ...], step: str, verdict: str) -> tuple[Done, ...]:

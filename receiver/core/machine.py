@@ -149,7 +149,7 @@ def _triage(incident: Incident, playbook: Playbook, now: float) -> ev.Event | No
         return _begin(playbook, None, "gone", now, since=max(incident.opened_at, incident.last_action_end))
     if not incident.diagnosed:
         return None
-    if (reason := _hopeless(incident, now)) is not None:
+    if (reason := _hopeless(incident, playbook, now)) is not None:
         return escalate(incident, playbook, now, reason)
     if to_take_back(incident) is not None:
         return None
@@ -161,9 +161,10 @@ def _triage(incident: Incident, playbook: Playbook, now: float) -> ev.Event | No
     return _next_rung(incident, playbook, now)
 
 
-def _hopeless(incident: Incident, now: float) -> str | None:
+def _hopeless(incident: Incident, playbook: Playbook, now: float) -> str | None:
     """Say why automation ends here, if it does."""
-    if incident.gone_checked and incident.firing == 0 and incident.confirmed is not True:
+    acts = incident.confirmed is True and playbook.steps and not incident.observed
+    if incident.gone_checked and incident.firing == 0 and not acts:
         return "the alert resolved, but that the service works again could not be shown"
     if incident.give_up_at is not None and now >= incident.give_up_at:
         return f"{_refuser(incident)} the next step, again and again: {incident.refusal}"

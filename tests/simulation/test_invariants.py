@@ -165,8 +165,12 @@ async def life(path: Path, seed: int) -> None:
         await world.close()
 
 
-FOUND = (1474,)
-"""Seeds that broke an invariant once; 1474: a dry run that took over kept what another playbook had added for ever."""
+FOUND = (1474, 1530)
+"""Seeds that broke an invariant once.
+
+1474: a dry run that took over kept what another playbook had added for ever. 1530: an alert that was only told of came
+back while it was looked whether its end was true, and its next end was never looked at.
+"""
 
 
 @pytest.mark.parametrize("seed", [*range(8), *FOUND])

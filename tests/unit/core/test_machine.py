@@ -506,3 +506,26 @@ def test_what_was_refused_before_does_not_hold_up_the_cleanup() -> None:
     assert life.phase() is Phase.CLEANUP
     life.advance(31.0)
     assert isinstance(life.due(), TakeBack)
+
+
+def test_an_alert_that_came_back_and_ended_again_while_it_was_looked_into_is_looked_into_again() -> None:
+    life = Life(playbook())
+    life.diagnosed()
+    life.alerts(ended=1)
+    assert life.phase() is Phase.VERIFYING
+    life.alerts(started=1)
+    assert life.phase() is Phase.TRIAGE
+    life.alerts(ended=1)
+    assert life.phase() is Phase.VERIFYING
+
+
+def test_an_alert_that_is_only_told_of_and_ends_without_proof_does_not_stay_open_for_ever() -> None:
+    life = Life(playbook())
+    life.diagnosed()
+    life.alerts(ended=1)
+    life.look(False, times=6)
+    assert life.phase() is Phase.ESCALATED
+    assert life.incident.page_at is None, "nobody is called about what automation was never to touch"
+    life.advance(60.0)
+    life.look(True, times=8)
+    assert life.phase() is Phase.RESOLVED
