@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import httpx
 
@@ -16,6 +17,12 @@ from receiver.settings_values import MAX_SECRET_BYTES, address, hide_user, url
 
 DEFAULT = "http://127.0.0.1:9797"
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+STREAM_TIMEOUT = httpx.Timeout(45.0, connect=5.0)
+"""A stream says something every 15 seconds."""
+
+MOST_SENT = 4 * 1024 * 1024
+"""Bytes of one piece of a stream."""
+
 AGENT = "remediator-cli"
 TOLD = 100
 """Mistakes of an answer that are told."""
@@ -102,13 +109,35 @@ class Client:
         """Send a JSON document as it is."""
         return self._ask("POST", path, content=content, headers={"content-type": "application/json"})
 
+    @contextmanager
+    def stream(self, path: str, position: str | None) -> Iterator[Iterator[Sent]]:
+        """Follow server-sent events, from a position on; the iterator ends, or raises, when the connection does.
+
+        Raises:
+            ServiceUnreachable: there is no connection, or it broke.
+            ServiceRefused: the service said no.
+        """
+        headers = {} if position is None else {"last-event-id": position}
+        try:
+            with self._http.stream("GET", path, headers=headers, timeout=STREAM_TIMEOUT) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise ServiceRefused(_told(answer), answer.status_code)
+                yield sent(answer.iter_bytes())
+        except httpx.ConnectError as error:
+            raise self._nobody(error) from error
+        except httpx.HTTPError as error:
+            told = str(error) or type(error).__name__
+            raise ServiceUnreachable(f"the connection to {hide_user(self.base)} broke: {told}") from error
+
+    def _nobody(self, error: httpx.ConnectError) -> ServiceUnreachable:
+        return ServiceUnreachable(f"nobody answers at {hide_user(self.base)} ({error}); is the service running?")
+
     def _ask(self, method: str, path: str, **more: Any) -> Any:
         try:
             answer = self._http.request(method, path, **more)
         except httpx.ConnectError as error:
-            raise ServiceUnreachable(
-                f"nobody answers at {hide_user(self.base)} ({error}); is the service running?"
-            ) from error
+            raise self._nobody(error) from error
         except httpx.HTTPError as error:
             told = str(error) or type(error).__name__
             raise ServiceUnreachable(f"{hide_user(self.base)} did not answer: {told}; it may have been done") from error
@@ -118,6 +147,30 @@ class Client:
             except json.JSONDecodeError:
                 raise ServiceUnreachable(f"{hide_user(self.base)} is no remediator: its answer is not JSON") from None
         raise ServiceRefused(_told(answer), answer.status_code)
+
+
+class Sent(NamedTuple):
+    """One block of a stream; `data` is empty in one that only says where the stream is."""
+
+    id: str | None
+    event: str
+    data: str
+
+
+def sent(chunks: Iterable[bytes]) -> Iterator[Sent]:
+    """Read server-sent events as this service writes them; comments are left out."""
+    rest = b""
+    for chunk in chunks:
+        *blocks, rest = (rest + chunk).split(b"\n\n")
+        if len(rest) > MOST_SENT:
+            raise ServiceUnreachable("the answer is no stream of events: a piece of it has no end")
+        for block in blocks:
+            fields: dict[str, str] = {}
+            for line in block.decode("utf-8", "replace").split("\n"):
+                name, _, value = line.partition(": ")
+                fields[name] = f"{fields[name]}\n{value}" if name in fields else value
+            if "id" in fields or "data" in fields:
+                yield Sent(fields.get("id"), fields.get("event", "message"), fields.get("data", ""))
 
 
 def _told(answer: httpx.Response) -> str:

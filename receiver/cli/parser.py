@@ -32,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="remediator", required=True)
     _service(commands)
     _incidents(commands)
+    _watch(commands)
     _outbox(commands)
     _verbs(commands)
     _kill(commands)
@@ -133,6 +134,18 @@ def _incidents(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--offline", action="store_true", help="read the database without asking the service")
     _settings(parser, ("database",))
+
+
+def _watch(commands: Any) -> None:
+    parser = _command(
+        commands,
+        "watch",
+        "follow what happens to incidents, or to one until it is over",
+        _later("watching", "watch"),
+        f"{_CLIENT} A restart of the service is waited for; nothing is missed. Ends with Ctrl-C.",
+    )
+    parser.add_argument("id", nargs="?", metavar="INCIDENT", help="only this one, from its beginning")
+    parser.add_argument("--json", action="store_true", help="print each entry as one line of JSON")
 
 
 def _outbox(commands: Any) -> None:

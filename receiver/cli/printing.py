@@ -84,9 +84,7 @@ class Printer:
 
     def incident(self, incident: Mapping[str, Any], timeline: Sequence[Mapping[str, Any]]) -> None:
         """Write an incident with its timeline."""
-        severity = incident["severity"]
-        title = self.paint(SEVERITY_COLOURS.get(severity, ""), clean(incident["title"]))
-        self.line(f"{self.paint(BOLD, incident['id'])}  {title}")
+        self.title(incident)
         self.line(f"playbook {incident['playbook']}, mode {incident['mode']}, opened {short(incident['opened_at'])}")
         if incident["ended_at"] is not None:
             self.line(f"{incident['state']} {short(incident['ended_at'])}")
@@ -100,6 +98,11 @@ class Printer:
         if (more := incident["alert_count"] - len(incident["alerts"])) > 0:
             self.line(f"  and {more} more")
 
+    def title(self, incident: Mapping[str, Any]) -> None:
+        """Write an incident's id and state."""
+        title = self.paint(SEVERITY_COLOURS.get(incident["severity"], ""), clean(incident["title"]))
+        self.line(f"{self.paint(BOLD, incident['id'])}  {title}")
+
     def _waits(self, incident: str, approval: Mapping[str, Any]) -> None:
         """Write what people are asked, and how they answer."""
         yes = sum(1 for vote in approval["votes"] if vote["approve"])
@@ -112,9 +115,18 @@ class Printer:
     def timeline(self, entries: Sequence[Mapping[str, Any]]) -> None:
         """Write a timeline."""
         for entry in entries:
-            tone = entry.get("tone", "info")
-            text = self.paint(TONE_COLOURS.get(tone, ""), clean(entry["text"]))
-            self.line(f"{self.paint(DIM, short(entry['at']))}  {self.mark(tone)} {text}")
+            self.entry(entry)
+
+    def entry(self, entry: Mapping[str, Any], front: str = "") -> None:
+        """Write one line of a timeline; `front` stands behind its time."""
+        tone = entry.get("tone", "info")
+        text = self.paint(TONE_COLOURS.get(tone, ""), clean(entry["text"]))
+        front = f"{self.paint(BOLD, clean(front, WIDEST))} " if front else ""
+        self.line(f"{self.paint(DIM, short(entry['at']))}  {front}{self.mark(tone)} {text}")
+
+    def flush(self) -> None:
+        """Let what was written be seen at once, also through a pipe."""
+        self._stream.flush()
 
 
 def short(at: str) -> str:

@@ -163,10 +163,16 @@ class Feed:
 
 
 class Listener:
-    """One who listens; an asynchronous iterator of news. `next` lets it wait for a limited time."""
+    """One who listens; an asynchronous iterator of news. `next` lets it wait for a limited time.
+
+    Args:
+        incident: whose news it gets; None: everybody's.
+        at: the position behind which it begins.
+    """
 
     def __init__(self, feed: Feed, store: Store, incident: str | None, at: int) -> None:
         self.incident = incident
+        self.began = at
         self._feed = feed
         self._store = store
         self._tellers = Tellers(store)

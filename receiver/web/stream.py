@@ -104,7 +104,8 @@ class EventStream(StreamingResponse):
 
 async def _frames(listener: Listener, render: Render, allowed: Callable[[], object]) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
-    yield f"retry: {RETRY}\n\n".encode()
+    # A reader that hears nothing before it is cut off knows where it was, too.
+    yield f"id: {listener.began}\nretry: {RETRY}\n\n".encode()
     checked = loop.time()
     try:
         while True:

@@ -99,7 +99,7 @@ async def test_a_silent_stream_is_kept_alive_and_ends_when_its_reader_may_not_re
     async with running(tmp_path, environment, everybody()) as one, one.client() as client:
         headers = {"authorization": f"Bearer {TOKENS[Role.VIEWER]}"}
         async with client.stream("GET", ALL, headers=headers) as answer, aclosing(sent(answer)) as blocks:
-            assert await anext(blocks) == {"retry": "2000"}
+            assert await anext(blocks) == {"id": "0", "retry": "2000"}
             assert await anext(blocks) == {"": "still here"}
             one.people = type(one.people)()
             async with asyncio.timeout(5.0):

@@ -34,7 +34,7 @@ def test_help_is_fast_because_it_imports_nothing_heavy() -> None:
 
 COMMANDS = [
     "serve", "check", "config", "simulate", "incidents", "approve", "deny", "ack", "takeover", "close", "note",
-    "reload", "kill", "token", "version", "outbox", "slack",
+    "reload", "kill", "token", "version", "outbox", "slack", "watch",
 ]  # fmt: skip
 
 
