@@ -55,10 +55,12 @@ check: install ## lint, format, types, import contracts, generated files current
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m receiver.playbooks.schema_file --check
+	$(BIN)/python -m receiver.store.schema_file --check
 	$(BIN)/remediator check playbooks.yaml
 
-docs: install ## write the generated files again: JSON Schemas, playbook reference, the README's incident
+docs: install ## write the generated files again: schemas, playbook reference, the README's incident
 	$(BIN)/python -m receiver.playbooks.schema_file --write
+	$(BIN)/python -m receiver.store.schema_file --write
 	$(BIN)/python -m tests.simulation.picture
 
 simulate: install ## say what would be done about PAYLOAD=file.json; changes nothing

@@ -32,6 +32,7 @@ def test_a_package_ships_its_types(package: str) -> None:
 def test_the_store_ships_its_migrations() -> None:
     versions = resources.files("receiver").joinpath("store/migrations/versions")
     assert any(entry.name.endswith(".py") for entry in versions.iterdir())
+    assert resources.files("receiver").joinpath("store/schema.sql").is_file()
 
 
 def test_the_schema_for_editors_is_shipped() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from alembic.script import ScriptDirectory
 
 from receiver.ports import IncidentFilter, StoreLocked, StoreUnavailable, StoreUnusable
-from receiver.store import schema
+from receiver.store import schema, schema_file
 from receiver.store.lock import Lock
 from receiver.store.sqlite import SqliteReader, SqliteStore
 from tests.contract.folding import alert, webhook
@@ -205,8 +206,18 @@ def test_the_newest_migration_is_the_one_that_this_release_writes() -> None:
     assert ScriptDirectory.from_config(schema._config()).get_current_head() == schema.HEAD
 
 
-def test_a_schema_that_is_current_needs_no_alembic(path: Path) -> None:
+def test_a_new_database_holds_exactly_what_the_migrations_make(path: Path) -> None:
     made(path)
+    with closing(sqlite3.connect(path)) as new, closing(sqlite3.connect(":memory:", isolation_level=None)) as migrated:
+        schema.upgrade(migrated)
+        assert [*new.iterdump()] == [*migrated.iterdump()]
+    assert schema_file.main(["--check"]) == 0
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_schema_that_is_new_or_current_needs_no_alembic(path: Path, *, new: bool) -> None:
+    if not new:
+        made(path)
     code = f"""
 import sys
 from pathlib import Path
@@ -223,7 +234,9 @@ def test_a_migration_that_fails_leaves_nothing_behind(path: Path, monkeypatch: p
         connection.exec_driver_sql("CREATE TABLE half (x)")
         connection.exec_driver_sql("CREATE TABLE half (x)")
 
+    made(path)
     monkeypatch.setattr("alembic.command.upgrade", broken)
+    monkeypatch.setattr(schema, "HEAD", "newer")
     with pytest.raises(Exception, match="half"):
         schema.open_writer(path)
     monkeypatch.undo()
