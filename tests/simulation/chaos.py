@@ -272,8 +272,9 @@ class Chaos(World):
                 self.wrong.append(f"{name} is action {running} under way")
 
     def _is_with_people(self, recorded: ev.Recorded) -> bool:
+        """Whether somebody took it over or was called; what nobody was called about goes on when a worse one leads."""
         return any(
-            isinstance(one.event, ev.TakenOver | ev.Escalated)
+            isinstance(one.event, ev.TakenOver) or (isinstance(one.event, ev.Escalated) and one.event.page)
             for one in self.log(recorded.incident)
             if one.seq < recorded.seq
         )
