@@ -71,7 +71,7 @@ benchmark: install ## measure the ingest path beside its yardsticks; writes one 
 	$(BIN)/python -m tests.benchmarks
 
 soak: parts ## kill -9 the service ROUNDS times during incidents, on counting and on real targets; writes docs/soak.md
-	REMEDIATOR_SOAK_ROUNDS=$(ROUNDS) REMEDIATOR_SOAK_REPORT=docs/soak.md $(PYTEST) -m soak tests/acceptance tests/simulation
+	REMEDIATOR_SOAK_ROUNDS=$(ROUNDS) REMEDIATOR_SOAK_REPORT=docs/soak.md $(PYTEST) -m soak tests/acceptance tests/simulation tests/integration/slack
 
 lock: install ## resolve the dependencies again, for every supported Python on Linux
 	$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) --output-file requirements.lock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,36 @@ def test_an_incident_is_told_in_slack_across_a_kill_and_an_outage(place: Place) 
     assert len([key for key in told if key.endswith("/noted")]) == 6
     until(lambda: service.command("outbox").stdout.strip() == "every message was sent", "something is left")
     assert BOT_TOKEN not in service.log.read_text()
+
+
+def test_a_graceful_stop_leaves_what_waits_to_the_next_start_and_doubles_nothing(place: Place) -> None:
+    service, double = place.service, place.slack.double
+    service.capture("01-single-firing")
+    until(place.told, "no thread")
+    one = incident(service, "Single")["id"]
+
+    # Slack takes this message and is slow to say so: the stop comes before its answer.
+    double.faults.add(Fault.slow(20.0), "chat.postMessage")
+    assert service.command("note", one, "half sent").returncode == 0
+    until(lambda: any("half sent" in text for text in texts(place)), "the note is not there")
+    began = time.monotonic()
+    assert service.stop() == 0
+    assert time.monotonic() - began < 15.0, "it waited for Slack"
+    service.start()
+
+    # And these it never sees before the stop.
+    place.slack.refuse()
+    for number in range(3):
+        assert service.command("note", one, f"waiting {number}").returncode == 0
+    assert service.stop() == 0
+    place.slack.accept()
+    seen = len(place.told())
+    service.start()
+    until(lambda: any("waiting 2" in text for text in texts(place)), "what waited was not sent", limit=30.0)
+    told = place.told()
+    assert len(told) == len(set(told)) == seen + 3
+    assert len([key for key in told if key.endswith("/noted")]) == 4
+    assert len(place.top()) == 1
 
 
 def texts(place: Place) -> list[str]:

@@ -51,7 +51,7 @@ class Flood:
         await self.happen(f"i-{number}", opened)
 
 
-@pytest.mark.parametrize("incidents", [200, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("incidents", [200, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.soak])])
 async def test_a_storm_stays_within_the_budgets(tmp_path: Path, incidents: int) -> None:
     chance = random.Random(3)
     async with scene(tmp_path, RESTART) as one:
@@ -83,6 +83,57 @@ async def test_a_storm_stays_within_the_budgets(tmp_path: Path, incidents: int) 
         assert set(one.called("chat.postMessage") + one.called("chat.update")) == {None}, "Slack's rates were exceeded"
         assert most_in_a_minute(calls(one, "chat.update")) <= 40
         assert most_in_a_minute(calls(one, "chat.postMessage")) <= 61
+
+
+async def test_after_an_hour_away_everything_is_told_once_in_order_and_without_a_flood(tmp_path: Path) -> None:
+    chance = random.Random(11)
+    async with scene(tmp_path, RESTART) as one:
+        flood = Flood(one)
+        severities = [Severity.P1] * 5 + [Severity.P3] * 35
+        chance.shuffle(severities)
+        for number, severity in enumerate(severities[:10]):
+            await flood.open(number, severity)
+        await drain(one, 120.0)
+        before = {message.ts for message in one.messages()}
+        one.double.faults.outage(3600.0)
+        began = one.world.clock.now()
+        for number in range(10, 40):
+            await flood.open(number, severities[number])
+        for minute in range(60):
+            name = chance.choice([name for name, incident in flood.incidents.items() if incident.open])
+            await flood.happen(name, *(ev.Noted(f"{minute}.{part}", "ann", "cli") for part in range(3)))
+            if minute % 6 == 5:
+                await flood.happen(name, ev.Closed("ann", "over", "cli"))
+            one.world.clock.time = began + minute * 60.0
+            await pump(one)
+        one.world.clock.time = began + 3600.0
+        await drain(one, 600.0)
+        assert await one.lane.step() is None, "something is still waiting"
+        heads = {(message.metadata or {})["event_payload"]["incident"]: message for message in one.top()}
+        assert len(heads) == 40
+        for name, incident in flood.incidents.items():
+            assert ("OPEN" if incident.open else "CLOSED") in shown(heads[name]), name
+        await holds_all(one, flood)
+        back = [message for message in one.messages() if message.ts not in before]
+        # A header for each that is new, and one catch-up for each that has something to tell.
+        assert len(back) <= 30 + 40
+        firsts = [message for message in back if not message.is_reply][: severities[10:].count(Severity.P1)]
+        assert all("P1" in shown(message) for message in firsts), "P1 waited for others"
+        assert most_in_a_minute(calls(one, "chat.postMessage")) <= 61
+        late = [call.error for call in one.double.calls if call.at >= began + 3600.0]
+        assert set(late) == {None}, "Slack's rates were exceeded"
+
+
+async def holds_all(one: Scene, flood: Flood) -> None:
+    """Check that each incident's thread holds every event that was to be told, once, in the order of its log."""
+    told: dict[str, list[int]] = {}
+    for key in one.told():
+        name, seq = key.split("/")[:2]
+        told.setdefault(name, []).append(int(seq))
+    for name in flood.incidents:
+        seqs = [recorded.seq for recorded in await one.world.store.events(name)]
+        closed = [] if flood.incidents[name].open else [seqs[-1]]
+        assert told[name] == seqs + closed, name
 
 
 def calls(one: Scene, method: str) -> list[float]:
