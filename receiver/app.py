@@ -15,7 +15,8 @@ from receiver.alertmanager import AlertmanagerApi
 from receiver.chat.console import ConsoleChat
 from receiver.chat.escalation import EscalationSender, MetricPath, WebhookPath
 from receiver.chat.outbox import ChatSender, Outbox, Sender
-from receiver.chat.slack.joining import slack_lane
+from receiver.chat.slack.charts import CHARTS
+from receiver.chat.slack.joining import chart_lane, slack_lane
 from receiver.chat.slack.lane import LANE as SLACK
 from receiver.clock import SystemClock
 from receiver.control import KillSwitch
@@ -117,14 +118,16 @@ async def _join(
     kill = KillSwitch(store, clock, settings.kill_path)
     await kill.load()
     slack = slack_lane(settings, http, clock, store, metrics.sent, lambda state: noted("slack", state))
-    lanes = (CONSOLE, ESCALATION, *((SLACK,) if slack is not None else ()))
+    prometheus = _prometheus(settings, http, clock)
+    charts = chart_lane(settings, http, clock, store, prometheus, slack, metrics.sent)
+    chats = (*((SLACK,) if slack is not None else ()), *((CHARTS,) if charts is not None else ()))
+    lanes = (CONSOLE, ESCALATION, *chats)
     engine = Engine(store, clock, RandomIds(), policy, mode=settings.mode, lanes=lanes)
     await engine.use(policy)
     policies.in_force = engine.use
     depends = [url for url in (settings.prometheus_url, settings.alertmanager_url) if url]
     state = settings.database_file.with_suffix(".processes")
     runtimes = Runtimes(lambda: engine.policy, state, clock, depends=depends)
-    prometheus = _prometheus(settings, http, clock)
     targets = Targets(store, clock, http, kill, runtimes.of)
     alertmanager = _alertmanager(settings, http, clock)
     looker = Looker(targets, Verifier(prometheus, http, clock), prometheus, actions)
@@ -132,8 +135,8 @@ async def _join(
     jobs = EmbeddedJobs(store, clock, settings.concurrency)
     pages = MetricPath(metrics.escalation_undelivered.set)
     senders = _senders(settings, http, clock, store, pages)
-    outbox = Outbox(store, clock, senders, metrics.sent, others=lanes[2:])
     feed = Feed(store, clock, metrics.stream_listeners.set)
+    outbox = Outbox(store, clock, senders, metrics.sent, others=chats)
     operations = Operations(engine, kill, jobs.nudge)
     resyncer: Resyncer | None = None
     silences: Silences | None = None
@@ -204,6 +207,7 @@ async def _join(
             *((resyncer.run,) if resyncer is not None else ()),
             *((slack.run,) if slack is not None else ()),
             feed.run,
+            *((charts.run,) if charts is not None else ()),
             watch.run,
             outside.run,
             lambda: _every(clock, PRUNE_EVERY, lambda: _prune(store, clock)),

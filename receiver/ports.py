@@ -425,6 +425,22 @@ class MetricsSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of a range query: (UNIX seconds, value) in order; values may be NaN or infinite."""
+
+    labels: Mapping[str, str]
+    points: Sequence[tuple[float, float]]
+
+
+class RangeSource(Protocol):
+    """Prometheus, seen from a chart."""
+
+    async def query_range(self, expr: str, start: float, end: float, step: float) -> Sequence[Series]:
+        """Return an expression's values from `start` to `end`, each `step` seconds; raises MetricsUnavailable."""
+        ...
+
+
 class ChatError(Exception):
     """A message could not be sent. `retry_after` in seconds; None: never by repeating it. `unknown`: perhaps it was."""
 

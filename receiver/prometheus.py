@@ -1,4 +1,4 @@
-"""Prometheus, asked over its HTTP API: instant queries, and whether an alert fires in Prometheus itself.
+"""Prometheus, asked over its HTTP API: queries, and whether an alert fires in Prometheus itself.
 
 Queries are evaluated at Prometheus' own now unless a time is given, so that clocks that differ move no window. A
 sample's `at` is that time of evaluation; how old the data behind it is, `receiver.verifier` asks for apart.
@@ -17,7 +17,7 @@ from ruamel.yaml.error import YAMLError
 
 from receiver.asking import Asker, Fields, Unanswered
 from receiver.core.template import promql_text
-from receiver.ports import Clock, MetricsUnavailable, Sample
+from receiver.ports import Clock, MetricsUnavailable, Sample, Series
 
 TIMEOUT = 10.0
 """Seconds that an answer may take, body included."""
@@ -28,6 +28,15 @@ MAX_BODY = 8 * 1024 * 1024
 MAX_SAMPLES = 1000
 """Samples of an answer; an expression with more was not aggregated."""
 
+MAX_SERIES = 100
+"""Series of a range query's answer; no chart shows more than a few of them."""
+
+MAX_POINTS = 500
+"""Points of each of them that may be asked for."""
+
+MAX_RANGE_BODY = 4 * 1024 * 1024
+"""Bytes of a range query's answer that are read."""
+
 _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _OWN_LABELS = frozenset({"__name__", "alertname", "alertstate"})
 
@@ -35,6 +44,11 @@ _OWN_LABELS = frozenset({"__name__", "alertname", "alertstate"})
 class _Series(msgspec.Struct):
     metric: dict[str, str]
     value: tuple[float, str]
+
+
+class _Line(msgspec.Struct):
+    metric: dict[str, str]
+    values: list[tuple[float, str]] = []
 
 
 class _Data(msgspec.Struct):
@@ -72,6 +86,7 @@ class Prometheus:
         self, url: str, client: httpx.AsyncClient, clock: Clock, external_labels: Sequence[str] | None = None
     ) -> None:
         self._asker = Asker("Prometheus", url, client, clock, TIMEOUT, MAX_BODY, long_as_form=True)
+        self._ranges = Asker("Prometheus", url, client, clock, TIMEOUT, MAX_RANGE_BODY, long_as_form=True)
         self._external = frozenset(external_labels) if external_labels is not None else None
 
     async def query(self, expr: str, at: float | None = None) -> Sequence[Sample]:
@@ -88,6 +103,30 @@ class Prometheus:
         body = await self._ask("/api/v1/query", fields)
         try:
             return _samples(msgspec.json.decode(body, type=_Answer))
+        except (msgspec.DecodeError, ValueError) as error:
+            raise MetricsUnavailable(f"{self._asker.name} gave an answer that can't be read: {error}") from error
+
+    async def query_range(self, expr: str, start: float, end: float, step: float) -> Sequence[Series]:
+        """Run a range query.
+
+        Args:
+            expr: of type instant vector or scalar.
+            start, end: UNIX seconds.
+            step: seconds between two points.
+
+        Raises:
+            MetricsUnavailable: no answer, an error, an answer that is too large.
+            ValueError: more points are asked for than may be.
+        """
+        if not 0 < (end - start) / step <= MAX_POINTS:
+            raise ValueError(f"{(end - start) / step:.0f} points (from 1 to {MAX_POINTS})")
+        fields = {
+            "query": expr, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}",
+            "timeout": f"{TIMEOUT:.0f}s", "limit": str(MAX_SERIES + 1),
+        }  # fmt: skip
+        body = await self._ask("/api/v1/query_range", fields, self._ranges)
+        try:
+            return _lines(msgspec.json.decode(body, type=_Answer))
         except (msgspec.DecodeError, ValueError) as error:
             raise MetricsUnavailable(f"{self._asker.name} gave an answer that can't be read: {error}") from error
 
@@ -123,9 +162,9 @@ class Prometheus:
         found = section.get("external_labels") if isinstance(section, dict) else None
         return frozenset(str(name) for name in found) if isinstance(found, dict) else frozenset()
 
-    async def _ask(self, path: str, fields: Fields) -> bytes:
+    async def _ask(self, path: str, fields: Fields, asker: Asker | None = None) -> bytes:
         try:
-            code, body = await self._asker.ask(path, fields)
+            code, body = await (asker or self._asker).ask(path, fields)
         except Unanswered as error:
             raise MetricsUnavailable(str(error)) from error
         if code == 200:
@@ -150,6 +189,15 @@ def _samples(answer: _Answer) -> tuple[Sample, ...]:
     if len(series) > MAX_SAMPLES:
         raise MetricsUnavailable(f"the expression gives {len(series)} series (at most {MAX_SAMPLES}): aggregate it")
     return tuple(Sample(one.metric, float(one.value[1]), one.value[0]) for one in series)
+
+
+def _lines(answer: _Answer) -> tuple[Series, ...]:
+    if answer.status != "success" or answer.data is None:
+        raise ValueError(answer.error or f"status {answer.status!r}")
+    lines = msgspec.convert(answer.data.result, type=list[_Line])
+    if len(lines) > MAX_SERIES:
+        raise MetricsUnavailable(f"the expression gives more than {MAX_SERIES} series: aggregate it")
+    return tuple(Series(one.metric, [(at, float(value)) for at, value in one.values]) for one in lines)
 
 
 def _alerts(alertname: str, labels: Mapping[str, str], external: frozenset[str]) -> str:

@@ -14,7 +14,15 @@ from receiver.settings import Settings
 if TYPE_CHECKING:
     from receiver.chat.slack.check import Finding
 
-READ = ("slack_token", "slack_channel", "slack_channels", "slack_mentions", "slack_api_url", "external_url")
+READ = (
+    "slack_token",
+    "slack_channel",
+    "slack_channels",
+    "slack_mentions",
+    "slack_api_url",
+    "external_url",
+    "prometheus_url",
+)
 """Settings that it looks at."""
 
 MARKS = {True: "ok      ", False: "missing ", None: "hint    "}
@@ -47,6 +55,7 @@ async def _ask(settings: Settings) -> list[Finding]:
 
     from receiver.chat.slack.api import SlackApi
     from receiver.chat.slack.check import look
+    from receiver.chat.slack.joining import no_charts
     from receiver.ports import ChatError
     from receiver.settings_values import by_severity
 
@@ -56,6 +65,7 @@ async def _ask(settings: Settings) -> list[Finding]:
     async with httpx.AsyncClient(trust_env=False) as http:
         api = SlackApi(settings.slack_api_url, settings.slack_token or "", http)
         try:
-            return await look(api, channels, linked=settings.external_url is not None)
+            undrawn = no_charts(settings)
+            return await look(api, channels, linked=settings.external_url is not None, undrawn=undrawn)
         except ChatError as error:
             raise ServiceUnreachable(f"Slack can't be asked: {error}") from None

@@ -104,6 +104,62 @@ def sample_counts(found: Sequence[str], window: float) -> str:
     return " or ".join(parts)
 
 
+def operands(expr: str) -> tuple[str, str, str]:
+    """Return (left, operator, right) of what an alert's expression compares, (expression, "", "") when it doesn't.
+
+    Of `a > 1 and b < 2` it is the first comparison, of which the others only take away; of `or` nothing is left out.
+    """
+    text = _unwrapped(expr)
+    signs = [one for one in _top_level(text) if one[0] in {"and", "or", "unless"}]
+    if signs and signs[0][0] != "or":
+        text = _unwrapped(text[: signs[0][1]])
+    elif signs:
+        return text, "", ""
+    compared = [one for one in _top_level(text) if one[0] in _COMPARISONS]
+    if len(compared) != 1:
+        return text, "", ""
+    operator, start, end = compared[0]
+    words = [one for one in _TOKEN.finditer(text, end) if one.lastgroup != "space" and one.group().lower() != "bool"]
+    right = text[words[0].start() : words[-1].end()] if words else ""
+    return _unwrapped(text[:start]), operator, right
+
+
+_COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!="})
+
+
+def _top_level(expr: str) -> list[tuple[str, int, int]]:
+    """Return the comparisons and set operators outside all brackets: (sign, start, end)."""
+    found: list[tuple[str, int, int]] = []
+    depth = 0
+    for one in _TOKEN.finditer(expr):
+        kind, text = one.lastgroup, one.group()
+        if kind == "sign":
+            depth += (text in "([{") - (text in ")]}")
+        if depth or kind not in {"sign", "word"}:
+            continue
+        if kind == "word" and text.lower() in {"and", "or", "unless"}:
+            found.append((text.lower(), one.start(), one.end()))
+        elif kind == "sign" and text == "=" and found and found[-1][0] in {"<", ">", "=", "!"}:
+            sign, start, end = found[-1]
+            if end == one.start():
+                found[-1] = (f"{sign}=", start, one.end())
+        elif kind == "sign" and text in "<>=!":
+            found.append((text, one.start(), one.end()))
+    return found
+
+
+def _unwrapped(expr: str) -> str:
+    """Return an expression without the brackets around all of it."""
+    text = expr.strip()
+    while text.startswith("("):
+        tokens = [one for one in _TOKEN.finditer(text) if one.lastgroup != "space"]
+        inside = _closing([(one.lastgroup or "", one.group()) for one in tokens], 0, "(", ")")
+        if inside != len(tokens) or not text.endswith(")"):
+            break
+        text = text[1:-1].strip()
+    return text
+
+
 def _tokens(expr: str) -> list[tuple[str, str]]:
     return [(one.lastgroup or "", one.group()) for one in _TOKEN.finditer(expr) if one.lastgroup != "space"]
 

@@ -18,7 +18,10 @@ from receiver.core.timeline import Header, header, kind_of, tone_of
 from receiver.core.words import Names, say
 
 PAGE_LANES = "escalation:"
-"""Lanes that call people; all others are chats."""
+"""Lanes that call people."""
+
+CHART_LANES = "charts:"
+"""Lanes that are shown a picture of an incident when it needs a person, and at its end."""
 
 EACH_UNTIL = 10
 """Alerts of an incident that are told one by one; after that each doubling."""
@@ -44,6 +47,9 @@ def rows(
     for lane in lanes:
         if lane.startswith(PAGE_LANES):
             found.extend(_pages(lane, recorded, told, shown))
+            continue
+        if lane.startswith(CHART_LANES):
+            found.extend(_charts(lane, before, incident, recorded))
             continue
         if repaint and recorded:
             last = recorded[-1]
@@ -184,6 +190,18 @@ def _pages(
         if isinstance(event, ev.ApprovalAsked):
             payload["answer"] = answers(one.incident, reason_required=event.reason_required)
         yield OutboxRow(lane, "page", f"{one.incident}/{one.seq}/{lane}/{kind}", one.incident, payload, one.at)
+
+
+def _charts(
+    lane: str, before: Incident | None, incident: Incident, recorded: Sequence[Recorded]
+) -> Iterator[OutboxRow]:
+    """Yield a row for the last moment of a unit that is worth a picture; it names the event up to which it is drawn."""
+    ended = not incident.open and (before is None or before.open)
+    worth = [one for one in recorded if isinstance(one.event, ev.Escalated) and one.event.page]
+    if last := recorded[-1:] if ended else worth[-1:]:
+        (one,) = last
+        payload = {"at": one.at, "kind": "chart", "seq": one.seq}
+        yield OutboxRow(lane, "chart", f"{incident.id}/{one.seq}/{lane}", incident.id, payload, one.at)
 
 
 def _ended(done: Done) -> str:

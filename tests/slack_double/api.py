@@ -1,7 +1,7 @@
 """One Web API call from its bytes to its answer: arguments, token, scopes, rates, faults, method."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tests.slack_double import methods  # noqa: F401 (enters the methods)
@@ -43,6 +43,39 @@ def call(double: SlackDouble, name: str, request: Request) -> Reply:
             double.record(name, None, {"ok": False, "error": fault.code or fault.kind})
             return failed(fault, Reply())
         reply = _performed(double, name, request)
+        return reply if fault is None else failed(fault, reply)
+
+
+def upload(double: SlackDouble, path: str, data: bytes) -> Reply:
+    """Take a file's bytes, once and exactly as many as were announced (uncertain: what Slack says otherwise).
+
+    Args:
+        double: whose.
+        path: `/upload/v1/{team}/{file}/{ticket}`.
+        data: the bytes.
+    """
+
+    def take() -> Reply:
+        _, _, _, team_id, file_id, ticket = path.split("/")
+        team = double.teams.get(team_id)
+        file = team.files.get(file_id) if team is not None else None
+        if file is None or file.ticket != ticket or file.data is not None:
+            return Reply(404, b"no such upload")
+        if len(data) != file.length:
+            return Reply(400, b"the length is not the one that was announced")
+        file.data = data
+        return Reply(200, f"OK - {len(data)}".encode())
+
+    return faulty(double, "upload", take)
+
+
+def faulty(double: SlackDouble, name: str, take: Callable[[], Reply]) -> Reply:
+    """Return a reply that is no method's, as the fault that is due for its name spoils it."""
+    with double.lock:
+        fault = double.faults.take(name)
+        if fault is not None and not fault.after_commit:
+            return failed(fault, Reply())
+        reply = take()
         return reply if fault is None else failed(fault, reply)
 
 

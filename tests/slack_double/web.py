@@ -71,20 +71,8 @@ class Site:
         return await _sent(api.call(self._double, request.path_params["method"], given))
 
     async def upload(self, request: Request) -> Response:
-        """Take a file's bytes, once and exactly as many as were announced (uncertain: what Slack says otherwise)."""
-        data = await request.body()
-
-        def take() -> api.Reply:
-            team = self._double.teams.get(request.path_params["team"])
-            file = team.files.get(request.path_params["file"]) if team is not None else None
-            if file is None or file.ticket != request.path_params["ticket"] or file.data is not None:
-                return api.Reply(404, b"no such upload")
-            if len(data) != file.length:
-                return api.Reply(400, b"the length is not the one that was announced")
-            file.data = data
-            return api.Reply(200, f"OK - {len(data)}".encode())
-
-        return await self._with_faults("upload", take)
+        """Take a file's bytes."""
+        return await _sent(api.upload(self._double, request.url.path, await request.body()))
 
     async def response_url(self, request: Request) -> Response:
         """Take an answer to an interaction."""
@@ -98,16 +86,7 @@ class Site:
                 return api.Reply(404 if gone else 400, json.dumps(error.answer()).encode())
             return api.Reply(200, b'{"ok":true}')
 
-        return await self._with_faults("response_url", take)
-
-    async def _with_faults(self, name: str, take: Callable[[], api.Reply]) -> Response:
-        with self._double.lock:
-            fault = self._double.faults.take(name)
-        if fault is not None and not fault.after_commit:
-            return await _sent(api.failed(fault, api.Reply()))
-        with self._double.lock:
-            reply = take()
-        return await _sent(reply if fault is None else api.failed(fault, reply))
+        return await _sent(api.faulty(self._double, "response_url", take))
 
     async def file(self, request: Request) -> Response:
         """Serve a file's bytes; the real Slack wants a token for this."""

@@ -18,6 +18,9 @@ SCOPES: Final[Mapping[str, str]] = {
 }
 """Scope to what it is needed for; as in deploy/slack-manifest.yaml."""
 
+OPTIONAL: Final[Mapping[str, str]] = {"files:write": "incidents are told without charts"}
+"""Scope to what is not done without it; written out in deploy/slack-manifest.yaml, but not asked for."""
+
 REFUSED: Final[Mapping[str, str]] = {
     "invalid_auth": "the token is not known; copy the Bot User OAuth Token (xoxb-...) of the installed app",
     "not_authed": "the token is empty; copy the Bot User OAuth Token (xoxb-...) of the installed app",
@@ -36,13 +39,16 @@ class Finding:
     text: str
 
 
-async def look(api: SlackApi, channels: Mapping[str, str], *, linked: bool) -> list[Finding]:
+async def look(
+    api: SlackApi, channels: Mapping[str, str], *, linked: bool, undrawn: str | None = None
+) -> list[Finding]:
     """Ask Slack about the token, its scopes and each channel.
 
     Args:
         api: Slack.
         channels: id to what is told there, in words.
         linked: whether messages can link to the service.
+        undrawn: what is missing for charts beside Slack, in words; None: nothing is.
 
     Raises:
         ChatError: Slack can't be asked.
@@ -58,6 +64,10 @@ async def look(api: SlackApi, channels: Mapping[str, str], *, linked: bool) -> l
             Finding(ok=False, text="REMEDIATOR_SLACK_TOKEN is a person's; copy the Bot User OAuth Token (xoxb-...)")
         )
     found += _scopes(scopes)
+    if undrawn is not None:
+        found.append(Finding(ok=None, text=f"incidents are told without charts: {undrawn}"))
+    elif "files:write" not in scopes:
+        found.append(Finding(ok=None, text=f"scope files:write is not there: {OPTIONAL['files:write']}"))
     for channel, told in channels.items():
         found += await _channel(api, channel, told, str(who.get("user", "remediator")))
     if not linked:

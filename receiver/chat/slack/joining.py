@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import httpx
+import structlog
 
+from receiver.chat.charts.picture import Painter, can_draw
 from receiver.chat.slack.api import SlackApi
 from receiver.chat.slack.blocks import Look
+from receiver.chat.slack.charts import ChartLane
 from receiver.chat.slack.chat import SlackChat
+from receiver.chat.slack.files import SlackFiles
 from receiver.chat.slack.lane import SlackLane
 from receiver.chat.slack.text import escape
 from receiver.logs import Redaction
-from receiver.ports import Clock, Store
+from receiver.ports import Clock, RangeSource, Store
 from receiver.settings import Settings
 from receiver.settings_values import by_severity
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 def slack_lane(
@@ -37,6 +43,35 @@ def slack_lane(
     api = SlackApi(settings.slack_api_url, settings.slack_token, http)
     chat = SlackChat(api, clock, settings.slack_channel, channels, look, redaction(settings.secrets))
     return SlackLane(store, clock, chat, observe, noted)
+
+
+def chart_lane(
+    settings: Settings,
+    http: httpx.AsyncClient,
+    clock: Clock,
+    store: Store,
+    source: RangeSource | None,
+    slack: SlackLane | None,
+    observe: Callable[[str, str], None],
+) -> ChartLane | None:
+    """Return the charts' lane; None, and why in the log, when something that it needs is not there."""
+    if slack is None or settings.slack_token is None:
+        return None
+    missing = no_charts(settings)
+    if source is None or missing is not None:
+        _log.info("slack.no_charts", reason=missing)
+        return None
+    files = SlackFiles(SlackApi(settings.slack_api_url, settings.slack_token, http), http, settings.slack_api_url)
+    cache = settings.database_file.with_suffix(".charts")
+    painter = Painter(source, cache, redaction(settings.secrets))
+    return ChartLane(store, clock, files, painter, slack.budget, observe)
+
+
+def no_charts(settings: Settings) -> str | None:
+    """Return what is missing for charts, in words; None when nothing is."""
+    if settings.prometheus_url is None:
+        return "REMEDIATOR_PROMETHEUS_URL is not set"
+    return None if can_draw() else "Matplotlib is not installed; pip install 'remediator[charts]'"
 
 
 def redaction(secrets: Sequence[str]) -> Callable[[str], str]:

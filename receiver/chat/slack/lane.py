@@ -77,7 +77,7 @@ class SlackLane:
         self._chat = chat
         self._observe = observe
         self._noted = noted
-        self._budget = Budget()
+        self._budget = self.budget = Budget()
         self._nudged = asyncio.Event()
         self._unsure: set[str] = set()
         self._sending: set[str] = set()

@@ -44,6 +44,13 @@ async def test_a_bad_expression_says_what_prometheus_says(prometheus: Prometheus
         await prometheus.query("sum(")
 
 
+async def test_a_range_query_gives_each_series_with_its_points(prometheus: Prometheus) -> None:
+    now = (await prometheus.query("time()"))[0].value
+    (series,) = await prometheus.query_range("vector(time())", now - 60.0, now, 2.0)
+    assert len(series.points) == 31
+    assert all(abs(at - value) < 0.01 for at, value in series.points)
+
+
 async def test_a_range_is_refused_with_advice(prometheus: Prometheus) -> None:
     with pytest.raises(MetricsUnavailable, match="the expression gives a matrix"):
         await prometheus.query("up[1m]")

@@ -13,9 +13,11 @@ from receiver.chat.slack.blocks import Look
 from receiver.chat.slack.chat import SlackChat
 from receiver.chat.slack.lane import LANE, SlackLane
 from receiver.core.playbook import Policy
+from receiver.ports import Store
+from receiver.store.memory import MemoryStore
 from tests.simulation.world import World
 from tests.slack_double import BOT_TOKEN, SlackDouble
-from tests.slack_double.api import Request, call
+from tests.slack_double.api import Request, call, upload
 from tests.slack_double.running import serving
 from tests.slack_double.state import Channel, Message
 
@@ -29,12 +31,22 @@ class Straight(httpx.AsyncBaseTransport):
         self._double = double
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        method = request.url.path.removeprefix("/api/")
-        given = Request(request.method, request.headers, request.url.query.decode(), await request.aread())
-        reply = call(self._double, method, given)
+        path, body = request.url.path, await request.aread()
+        if path.startswith("/upload/"):
+            reply = upload(self._double, path, body)
+        else:
+            given = Request(request.method, request.headers, request.url.query.decode(), body)
+            reply = call(self._double, path.removeprefix("/api/"), given)
         if reply.drop:
             raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
         return httpx.Response(reply.status, content=reply.body, headers=reply.headers)
+
+
+class InMemory(World):
+    """A world whose store has no file."""
+
+    def open_store(self) -> Store:
+        return MemoryStore(self.clock)
 
 
 @dataclass
@@ -111,15 +123,21 @@ def shown(message: Message) -> str:
 
 
 @asynccontextmanager
-async def scene(directory: Path, rules: Policy, *, mode: str = "act", socket: bool = False) -> AsyncIterator[Scene]:
-    """Yield a world with one healthy instance, and Slack, on a port of loopback with `socket`."""
-    world = World(directory / "w.db", rules, mode=mode)
+async def scene(
+    directory: Path, rules: Policy, *, mode: str = "act", socket: bool = False, memory: bool = False
+) -> AsyncIterator[Scene]:
+    """Yield a world with one healthy instance, and Slack, on a port of loopback with `socket`.
+
+    With `memory` the store has no file: what is tested doesn't outlive it, and no disk is waited for.
+    """
+    world = (InMemory if memory else World)(directory / "w.db", rules, mode=mode)
     world.lanes = (LANE,)
     await world.open()
     world.runtime.create("api", "api-1", "good")
     world.clock.time += 5.0
     double = SlackDouble(world.clock.now)
     double.rates.faithful = True
+    double.base_url = "http://slack.example"
     ops, major = double.channel("ops"), double.channel("major")
     look = Look("https://remediator.example", {"P1": "<!subteam^S0123456>"})
     try:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from receiver.chat.slack.api import SlackApi
-from receiver.chat.slack.check import SCOPES, look
+from receiver.chat.slack.check import OPTIONAL, SCOPES, look
 from receiver.cli import main
 from tests.integration.slack.scene import Straight
 from tests.slack_double import BOT_TOKEN, Fault, Running, SlackDouble
@@ -27,7 +27,7 @@ async def looked(double: SlackDouble, channel: str, token: str = BOT_TOKEN) -> d
 
 async def test_nothing_is_missing_when_the_manifest_was_followed() -> None:
     double = SlackDouble()
-    double.allow(*SCOPES)
+    double.allow(*SCOPES, *OPTIONAL)
     channel = double.channel("ops")
     found = await looked(double, channel.id)
     assert set(found.values()) == {True}
@@ -67,6 +67,16 @@ def test_the_manifest_asks_for_exactly_the_scopes_that_are_checked() -> None:
     text = (ROOT / "deploy" / "slack-manifest.yaml").read_text()
     listed = re.findall(r"^      - ([a-z:.]+)", text, re.MULTILINE)
     assert sorted(listed) == sorted(SCOPES)
+    optional = re.findall(r"^      # - ([a-z:.]+)", text, re.MULTILINE)
+    assert sorted(optional) == sorted(OPTIONAL)
+
+
+async def test_what_is_not_done_without_an_optional_scope_is_a_hint(tmp_path: Path) -> None:
+    double = SlackDouble()
+    double.allow(*SCOPES)
+    found = await looked(double, double.channel("ops").id)
+    (hint,) = [text for text, ok in found.items() if ok is None]
+    assert hint == "scope files:write is not there: incidents are told without charts"
 
 
 @pytest.fixture
@@ -86,6 +96,7 @@ def test_the_command_says_what_it_found(
     told = capsys.readouterr().out
     assert "ok      every scope is there" in told
     assert "hint    REMEDIATOR_EXTERNAL_URL is not set" in told
+    assert "hint    incidents are told without charts: REMEDIATOR_PROMETHEUS_URL is not set" in told
     assert main([*arguments, "C0NOWHERE"]) == 1
     assert "missing C0NOWHERE" in capsys.readouterr().out
     slack.double.faults.add(Fault.server_error(503))

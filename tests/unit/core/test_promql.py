@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from receiver.core.promql import SELECTORS_LIMIT, freshness, longest_range, selectors
+from receiver.core.promql import SELECTORS_LIMIT, freshness, longest_range, operands, selectors
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,27 @@ def test_the_age_is_asked_for_each_selector_and_for_a_bounded_number() -> None:
     asked = freshness([f"x{number}" for number in range(50)])
     assert asked.count("timestamp(") == SELECTORS_LIMIT
     assert 'label_replace(time() - max(timestamp(x1)), "selector", "1", "__name__", ".*")' in asked
+
+
+@pytest.mark.parametrize(
+    ("expr", "parts"),
+    [
+        ("up == 0", ("up", "==", "0")),
+        ("(a:b == 0)\n  unless on (x) max by (x) (c) == 1", ("a:b", "==", "0")),
+        ("(a > 1) and (b > 2)", ("a", ">", "1")),
+        ('sum(rate(a{b=~"5..|>"}[5m])) / sum(b) >= 0.05', ('sum(rate(a{b=~"5..|>"}[5m])) / sum(b)', ">=", "0.05")),
+        ("a != bool 5 # and more", ("a", "!=", "5")),
+        ("1 < sum by (x) (a)", ("1", "<", "sum by (x) (a)")),
+        ("m > 500 * 1024", ("m", ">", "500 * 1024")),
+        ("a > -1", ("a", ">", "-1")),
+        ("0.5 < a", ("0.5", "<", "a")),
+        ("(a + b) / (c) <= 3", ("(a + b) / (c)", "<=", "3")),
+        ("a > 1 or b > 2", ("a > 1 or b > 2", "", "")),
+        ("absent(a)", ("absent(a)", "", "")),
+        ("a > 1 > 2", ("a > 1 > 2", "", "")),
+        ("((", ("((", "", "")),
+        ("", ("", "", "")),
+    ],
+)
+def test_a_comparison_is_parted_into_its_sides(expr: str, parts: tuple[str, str, str]) -> None:
+    assert operands(expr) == parts

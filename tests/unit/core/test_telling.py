@@ -46,6 +46,22 @@ def test_an_incident_begins_with_its_header_and_one_line() -> None:
     assert found[0].payload["title"].endswith("1 of 1 alert firing · remediator")
 
 
+def test_a_chart_is_asked_for_when_people_are_called_and_at_the_end_only() -> None:
+    life = Life(playbook(step("restart")))
+    life.diagnosed()
+    life.feed(ev.Escalated("no step is left", page_at=9e9))
+    seq = life.log[-1].seq
+    life.feed(ev.Noted("on it", "ann", "cli"))
+    life.feed(ev.Closed("ann", "enough", "cli"))
+    life.feed(ev.Noted("later", "ann", "cli"))
+    found = told(life.log, lanes=("charts:slack",))
+    assert [(row.kind, row.payload["seq"]) for row in found] == [("chart", seq), ("chart", seq + 2)]
+    assert len({row.key for row in found}) == 2
+    quiet = Life(playbook(step("restart")))
+    quiet.feed(ev.Escalated("ann took over", page=False))
+    assert not told(quiet.log, lanes=("charts:slack",))
+
+
 def test_keys_are_unique_and_payloads_are_json() -> None:
     life = Life(playbook(step("restart")))
     life.diagnosed()

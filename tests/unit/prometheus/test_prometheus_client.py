@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 
 import httpx
@@ -156,3 +157,44 @@ async def test_a_configuration_that_says_nothing_is_taken_for_none(yaml: str) ->
         return httpx.Response(200, json=EMPTY)
 
     assert await prometheus(answer).firing("Down", {"cluster": "eu"}) is False
+
+
+MATRIX = {
+    "status": "success",
+    "data": {"resultType": "matrix", "result": [{"metric": {"a": "b"}, "values": [[5.5, "1.5"], [6.5, "NaN"]]}]},
+}
+
+
+async def test_a_range_is_asked_for_with_its_limits() -> None:
+    seen: list[httpx.QueryParams] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url.params)
+        return httpx.Response(200, json=MATRIX)
+
+    (series,) = await prometheus(answer).query_range("up", 10.0, 130.0, 2.0)
+    assert dict(seen[0]) == {
+        "query": "up", "start": "10.000", "end": "130.000", "step": "2.000", "timeout": "10s", "limit": "101",
+    }  # fmt: skip
+    assert series.labels == {"a": "b"}
+    assert series.points[0] == (5.5, 1.5)
+    assert math.isnan(series.points[1][1])
+
+
+@pytest.mark.parametrize(("start", "step"), [(0.0, 0.001), (130.0, 1.0), (200.0, 1.0)])
+async def test_more_points_than_may_be_are_never_asked_for(start: float, step: float) -> None:
+    with pytest.raises(ValueError, match="points"):
+        await prometheus(lambda _: httpx.Response(200, json=MATRIX)).query_range("up", start, 130.0, step)
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b'{"status":"success","data":{"resultType":"matrix","result":[{}]}}'])
+async def test_a_range_s_answer_that_is_none_is_said(body: bytes) -> None:
+    with pytest.raises(MetricsUnavailable, match="can't be read"):
+        await prometheus(lambda _: httpx.Response(200, content=body)).query_range("up", 0.0, 60.0, 1.0)
+
+
+async def test_more_series_than_a_chart_could_show_are_refused() -> None:
+    lines = [{"metric": {"a": str(number)}, "values": [[1, "1"]]} for number in range(module.MAX_SERIES + 1)]
+    body = {"status": "success", "data": {"resultType": "matrix", "result": lines}}
+    with pytest.raises(MetricsUnavailable, match="aggregate it"):
+        await prometheus(lambda _: httpx.Response(200, json=body)).query_range("up", 0.0, 60.0, 1.0)
