@@ -62,6 +62,7 @@ docs: install ## write the generated files again: schemas, playbook reference, t
 	$(BIN)/python -m receiver.playbooks.schema_file --write
 	$(BIN)/python -m receiver.store.schema_file --write
 	$(BIN)/python -m tests.simulation.picture
+	$(BIN)/python -m tests.unit.web.document
 
 simulate: install ## say what would be done about PAYLOAD=file.json; changes nothing
 	@$(BIN)/remediator simulate $(PAYLOAD)
@@ -71,7 +72,8 @@ benchmark: install ## measure the ingest path beside its yardsticks; writes one 
 	$(BIN)/python -m tests.benchmarks
 
 soak: parts ## kill -9 the service ROUNDS times during incidents, on counting and on real targets; writes docs/soak.md
-	REMEDIATOR_SOAK_ROUNDS=$(ROUNDS) REMEDIATOR_SOAK_REPORT=docs/soak.md $(PYTEST) -m soak tests/acceptance tests/simulation tests/integration/slack
+	REMEDIATOR_SOAK_ROUNDS=$(ROUNDS) REMEDIATOR_SOAK_REPORT=docs/soak.md $(PYTEST) -m soak tests/acceptance tests/simulation \
+		tests/integration/slack tests/integration/web
 
 lock: install ## resolve the dependencies again, for every supported Python on Linux
 	$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) --output-file requirements.lock

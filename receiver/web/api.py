@@ -11,7 +11,6 @@ import structlog
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from receiver.core.events import Recorded
 from receiver.core.incident import Phase
@@ -20,12 +19,14 @@ from receiver.core.timeline import entries
 from receiver.people import Role
 from receiver.ports import IncidentFilter
 from receiver.web import models
+from receiver.web.answers import SimulationModel
 from receiver.web.auth import ApiAuth, Caller, head_of
-from receiver.web.parsing import parse
+from receiver.web.describing import EVENTS, DescribedRoute, Parameter, described, one_of, operation, page_of
+from receiver.web.parsing import WEBHOOK_BODY, parse
 from receiver.web.ports import Answer, Parts
 from receiver.web.problems import Problem
 from receiver.web.requests import Query, raw_body, read_model
-from receiver.web.stream import Streams
+from receiver.web.stream import POSITION, Streams
 
 Handler: TypeAlias = Callable[[Request, Caller], Awaitable[Response]]
 
@@ -54,7 +55,7 @@ class Api:
         self._streams = Streams(parts.feed, parts.store)
         self._timeout = parts.settings.body_timeout
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[DescribedRoute]:
         """Return every route with the role that it needs."""
         one = "/api/v1/incidents/{id}"
         return [
@@ -78,20 +79,34 @@ class Api:
             self._route("/-/reload", Role.ADMIN, POST=self.reload),
         ]
 
-    def _route(self, path: str, role: Role, **handlers: Handler) -> Route:
+    def _route(self, path: str, role: Role, **handlers: Handler) -> DescribedRoute:
         async def answer(request: Request) -> Response:
             # Starlette lets HEAD through to what answers GET.
             handler = handlers["GET" if request.method == "HEAD" else request.method]
             needed = Role.VIEWER if request.method in {"GET", "HEAD"} else role
             return await handler(request, self._caller(request, needed))
 
-        return Route(path, answer, methods=list(handlers))
+        needs = {method: Role.VIEWER if method == "GET" else role for method in handlers}
+        return DescribedRoute(
+            path, answer, {method: operation(handler, needs[method]) for method, handler in handlers.items()}
+        )
 
     def _caller(self, request: Request, role: Role) -> Caller:
         return self._auth.check(self._parts.people(), role, head_of(dict(request.scope["headers"])))
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
+    @described(
+        tag="incidents",
+        answers=models.PageModel[models.IncidentModel],
+        parameters=(
+            one_of("open", "Only open ones.", ("true", "false")),
+            one_of("state", "Only those in this state.", [one.value for one in Phase]),
+            one_of("severity", "Only those of this severity.", [one.value for one in Severity]),
+            Parameter("target", "Only those of this service.", {"type": "string", "minLength": 1, "maxLength": 200}),
+            *page_of(50, 200),
+        ),
+    )
     async def incidents(self, request: Request, _caller: Caller) -> Response:
         """Answer a page of incidents, newest first."""
         query = Query(request, ("open", "state", "severity", "target", "limit", "after"))
@@ -109,6 +124,7 @@ class Api:
         items = [models.IncidentModel.of(one, rows) for one, rows in zip(page.items, alerts, strict=True)]
         return _json(models.PageModel[models.IncidentModel](items=items, next=page.next))
 
+    @described(tag="incidents", answers=models.IncidentModel)
     async def incident(self, request: Request, _caller: Caller) -> Response:
         """Answer one incident."""
         Query(request, ())
@@ -118,10 +134,11 @@ class Api:
             raise _no_incident(wanted)
         return _json(models.IncidentModel.of(incident, await self._store.alerts(wanted, SHOWN_ALERTS)))
 
+    @described(tag="incidents", answers=models.PageModel[models.EntryModel], parameters=page_of(1000, 5000))
     async def timeline(self, request: Request, _caller: Caller) -> Response:
         """Answer an incident's timeline, oldest first."""
         query = Query(request, ("after", "limit"))
-        after, limit = query.place("after"), query.count("limit", 1000, 5000)
+        after, limit = int(query.cursor("after") or 0), query.count("limit", 1000, 5000)
         wanted = request.path_params["id"]
         events = await self._events(wanted)
         if not events:
@@ -131,10 +148,12 @@ class Api:
         following = str(items[-1].seq) if len(found) > limit else None
         return _json(models.PageModel[models.EntryModel](items=items, next=following))
 
+    @described(tag="incidents", answers=models.NewsModel, media=EVENTS, parameters=POSITION)
     async def stream(self, request: Request, _caller: Caller) -> Response:
         """Answer the news of all incidents as server-sent events."""
         return await self._streams.everything(request, lambda: self._caller(request, Role.VIEWER))
 
+    @described(tag="incidents", answers=models.NewsModel, media=EVENTS, parameters=POSITION)
     async def stream_of(self, request: Request, _caller: Caller) -> Response:
         """Answer the news of one incident as server-sent events, from its beginning."""
         return await self._streams.one(request, lambda: self._caller(request, Role.VIEWER))
@@ -148,6 +167,7 @@ class Api:
             found.extend(page)
         return found
 
+    @described(tag="alerts", answers=models.PageModel[models.AlertModel], parameters=page_of(100, 1000))
     async def unmatched(self, request: Request, _caller: Caller) -> Response:
         """Answer alerts that no playbook took, with the reason."""
         query = Query(request, ("limit", "after"))
@@ -155,6 +175,7 @@ class Api:
         items = [models.AlertModel.of(row) for row in page.items]
         return _json(models.PageModel[models.AlertModel](items=items, next=page.next))
 
+    @described(tag="alerts", answers=models.PageModel[models.QuarantinedModel], parameters=page_of(100, 1000))
     async def quarantine(self, request: Request, _caller: Caller) -> Response:
         """Answer alerts that could not be read."""
         query = Query(request, ("limit", "after"))
@@ -162,19 +183,29 @@ class Api:
         items = [models.QuarantinedModel.of(one) for one in page.items]
         return _json(models.PageModel[models.QuarantinedModel](items=items, next=page.next))
 
+    @described(
+        tag="service",
+        answers=models.PageModel[models.LetterModel],
+        parameters=(
+            one_of("state", "Given up, or not sent yet; the default is dead.", ("dead", "waiting")),
+            *page_of(100, 1000),
+        ),
+    )
     async def outbox(self, request: Request, _caller: Caller) -> Response:
         """Answer the messages that were given up, or those that wait."""
         query = Query(request, ("state", "limit", "after"))
         dead = query.one_of("state", ["dead", "waiting"]) != "waiting"
-        page = await self._store.letters(dead=dead, limit=query.count("limit", 100, 1000), after=query.text("after"))
+        page = await self._store.letters(dead=dead, limit=query.count("limit", 100, 1000), after=query.cursor("after"))
         items = [models.LetterModel.of(one, dead=dead) for one in page.items]
         return _json(models.PageModel[models.LetterModel](items=items, next=page.next))
 
+    @described(tag="service", answers=models.KillModel)
     async def kill_state(self, request: Request, _caller: Caller) -> Response:
         """Answer the kill switch."""
         Query(request, ())
         return _json(self._kill())
 
+    @described(tag="service", answers=SimulationModel, body=WEBHOOK_BODY, body_optional=False)
     async def simulate(self, request: Request, _caller: Caller) -> Response:
         """Answer what would be done about a webhook's alerts, and why; nothing is stored or changed."""
         body = await raw_body(request, self._parts.settings.max_body, self._timeout)
@@ -185,10 +216,12 @@ class Api:
 
     # --- changing ---------------------------------------------------------------------------------------------------
 
+    @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))
     async def approve(self, request: Request, caller: Caller) -> Response:
         """Approve what an incident asks for."""
         return await self._vote(request, caller, approve=True)
 
+    @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))
     async def deny(self, request: Request, caller: Caller) -> Response:
         """Deny what an incident asks for."""
         return await self._vote(request, caller, approve=False)
@@ -201,18 +234,21 @@ class Api:
         )
         return _answered(answer)
 
+    @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))
     async def acknowledge(self, request: Request, caller: Caller) -> Response:
         """Say that somebody saw it."""
         await read_model(request, models.ReasonRequest, self._timeout)
         wanted = request.path_params["id"]
         return _answered(await self._operations.acknowledge(wanted, person=caller.id, via=_via(request)))
 
+    @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))
     async def take_over(self, request: Request, caller: Caller) -> Response:
         """Stop automation for an incident."""
         reason = (await read_model(request, models.ReasonRequest, self._timeout)).reason
         wanted = request.path_params["id"]
         return _answered(await self._operations.take_over(wanted, person=caller.id, via=_via(request), reason=reason))
 
+    @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))
     async def close(self, request: Request, caller: Caller) -> Response:
         """End an incident by hand."""
         reason = (await read_model(request, models.ReasonRequest, self._timeout)).reason
@@ -221,12 +257,14 @@ class Api:
             await self._operations.close_incident(wanted, person=caller.id, via=_via(request), reason=reason)
         )
 
+    @described(tag="verbs", answers=models.AnswerModel, body=models.NoteRequest, body_optional=False, refuses=(409,))
     async def note(self, request: Request, caller: Caller) -> Response:
         """Add a remark to a timeline."""
         text = (await read_model(request, models.NoteRequest, self._timeout)).text
         wanted = request.path_params["id"]
         return _answered(await self._operations.note(wanted, person=caller.id, via=_via(request), text=text))
 
+    @described(tag="service", answers=models.AnswerModel, body=models.KillRequest, body_optional=False, refuses=(404,))
     async def kill(self, request: Request, caller: Caller) -> Response:
         """Turn the kill switch on or off."""
         wanted = await read_model(request, models.KillRequest, self._timeout)
@@ -234,6 +272,7 @@ class Api:
         _log.warning("the kill switch: %s", answer.text, person=caller.id, via=_via(request))
         return _answered(answer)
 
+    @described(tag="service", answers=models.AnswerModel, body=models.NothingRequest)
     async def resend(self, request: Request, caller: Caller) -> Response:
         """Let a message that was given up wait again."""
         await read_model(request, models.NothingRequest, self._timeout)
@@ -243,6 +282,7 @@ class Api:
         _log.info("a message is sent again", letter=wanted, person=caller.id, via=_via(request))
         return _json(models.AnswerModel(ok=True, text="it waits to be sent again"))
 
+    @described(tag="service", answers=models.AnswerModel, refuses=(422,))
     async def reload(self, request: Request, caller: Caller) -> Response:
         """Load policy and people again; a bad file changes nothing."""
         _log.info("a reload was asked for", person=caller.id, via=_via(request))

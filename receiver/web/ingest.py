@@ -14,9 +14,11 @@ import msgspec
 import structlog
 
 from receiver.ports import Body, Quarantined, StoreUnavailable
+from receiver.web.answers import TakenModel
 from receiver.web.auth import WebhookAuth, head_of
 from receiver.web.body import WHOLE, Disconnected, LargeBodies, declared_length, read_body
-from receiver.web.parsing import MAX_QUARANTINED, Delivery, open_envelope, parse, read_slice
+from receiver.web.describing import Guard, Operation, Path
+from receiver.web.parsing import MAX_QUARANTINED, WEBHOOK_BODY, Delivery, open_envelope, parse, read_slice
 from receiver.web.ports import Parts
 from receiver.web.problems import Problem, Receive, Scope, Send, respond
 
@@ -29,6 +31,25 @@ SLICE: Final = 250
 
 TOLD: Final = 20
 """Bad alerts that the answer names; all that are kept can be asked for."""
+
+DESCRIBED: Final = Path(
+    PATH,
+    {
+        "POST": Operation(
+            name="webhook",
+            told="""Take a webhook of Alertmanager, version 4: everything is durable when it is answered.
+
+            A group of which some alerts can't be read is taken without them; they are kept at `/api/v1/quarantine`.
+            """,
+            tag="webhook",
+            answers=TakenModel,
+            body=WEBHOOK_BODY,
+            body_optional=False,
+            guard=Guard.WEBHOOK,
+        )
+    },
+)
+"""What it takes and answers, for the API's document."""
 
 RETRY_AFTER: Final = (b"retry-after", b"5")
 _JSON: Final = b"application/json"
@@ -120,7 +141,7 @@ class Ingest:
         room = MAX_QUARANTINED
         for start in range(0, max(len(envelope.alerts), 1), SLICE):
             found = read_slice(envelope.alerts[start : start + SLICE], start, now)
-            truncated = envelope.truncated_alerts if start == 0 else 0
+            truncated = int(envelope.truncated_alerts) if start == 0 else 0
             stored.append(await self._store(Delivery(found.alerts, found.bad, truncated), kept, room))
             kept = None
             room = max(0, room - len(found.bad))

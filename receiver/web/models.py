@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from receiver.core.incident import Approval, Incident, Phase
 from receiver.core.redaction import hide
+from receiver.core.severity import Severity
 from receiver.core.timeline import Entry, header
 from receiver.ports import AlertRow, Letter, Quarantined
 
@@ -23,7 +24,11 @@ def iso(seconds: float) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-Time = Annotated[float, PlainSerializer(iso, return_type=str)]
+Time = Annotated[
+    float,
+    PlainSerializer(iso, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]
 """UNIX seconds inside, ISO 8601 outside."""
 
 
@@ -117,12 +122,12 @@ class IncidentModel(Model):
     """One trouble of one target. `resolved_at` is its end with evidence, `ended_at` its end in either way."""
 
     id: str
-    state: str
-    severity: str
+    state: Phase
+    severity: Severity
     playbook: str
     target: str
     title: str
-    mode: str
+    mode: Annotated[str, Field(json_schema_extra={"enum": ["observe", "act"]})]
     opened_at: Time
     updated_at: Time
     resolved_at: Time | None
@@ -144,8 +149,8 @@ class IncidentModel(Model):
         """Show an incident and alerts of it; `alert_count` says how many there are in all."""
         return cls(
             id=incident.id,
-            state=incident.phase.value,
-            severity=incident.severity.value,
+            state=incident.phase,
+            severity=incident.severity,
             playbook=incident.playbook,
             target=incident.target,
             title=header(incident).title,
@@ -175,7 +180,7 @@ class EntryModel(Model):
     kind: str
     text: str
     data: dict[str, Any]
-    tone: str
+    tone: Literal["good", "bad", "warn", "info"]
     seq: int
     alike: int
 

@@ -36,24 +36,33 @@ MAX_LABELS: Final = 64 * 1024
 _FIRING: Final = AlertStatus.FIRING
 _RESOLVED: Final = AlertStatus.RESOLVED
 
-Fingerprint = Annotated[str, msgspec.Meta(min_length=16, max_length=16)]
+Fingerprint = Annotated[
+    str, msgspec.Meta(min_length=16, max_length=16, extra_json_schema={"pattern": "^[0-9a-f]{16}$"})
+]
 """16 hex digits; that they are is checked in `_alert`, at a third of a pattern's cost."""
+
+
+_TIME: Final = {"format": "date-time", "pattern": "^(1[7-9]|2[01])[0-9]{2}-"}
+"""How a time is described; nanoseconds in 64 bits reach a little further than these years."""
+
+Count = Annotated[float, msgspec.Meta(ge=0)]
+"""JSON has one kind of number: 3.0 is as good a count as 3."""
 
 
 class _Alert(msgspec.Struct, rename="camel", gc=False):
     status: Literal["firing", "resolved"]
     labels: dict[str, str]
     fingerprint: Fingerprint
-    starts_at: str
+    starts_at: Annotated[str, msgspec.Meta(extra_json_schema=_TIME)]
     annotations: dict[str, str] = {}
     ends_at: str = ""
     generator_url: str = msgspec.field(default="", name="generatorURL")
 
 
 class _Webhook(msgspec.Struct, rename="camel", gc=False):
-    version: str
+    version: Annotated[str, msgspec.Meta(extra_json_schema={"const": VERSION})]
     alerts: list[_Alert]
-    truncated_alerts: Annotated[int, msgspec.Meta(ge=0)] = 0
+    truncated_alerts: Count = 0
 
 
 class _Version(msgspec.Struct, gc=False):
@@ -63,8 +72,11 @@ class _Version(msgspec.Struct, gc=False):
 class _Envelope(msgspec.Struct, rename="camel", gc=False):
     version: str
     alerts: list[msgspec.Raw]
-    truncated_alerts: Annotated[int, msgspec.Meta(ge=0)] = 0
+    truncated_alerts: Count = 0
 
+
+WEBHOOK_BODY: Final = _Webhook
+"""What describes a body, for the API's document."""
 
 _decode_webhook = msgspec.json.Decoder(_Webhook).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
@@ -111,13 +123,13 @@ def parse(body: bytes, now: float) -> Delivery:
         # Labels over their limit don't fit into a smaller body, so only larger ones are looked at one by one.
         small = len(body) <= MAX_LABELS or all(_fits(one.labels) for one in webhook.alerts)
         if small and webhook.version == VERSION and len(webhook.alerts) <= MAX_ALERTS:
-            return Delivery([_alert(one) for one in webhook.alerts], truncated=webhook.truncated_alerts)
+            return Delivery([_alert(one) for one in webhook.alerts], truncated=int(webhook.truncated_alerts))
     except (msgspec.DecodeError, BadAlert, RecursionError, UnicodeDecodeError):
         # Which alert it is, and whether only that one, is found out below.
         pass
     envelope = open_envelope(body)
     found = read_slice(envelope.alerts, 0, now)
-    return Delivery(found.alerts, found.bad, envelope.truncated_alerts)
+    return Delivery(found.alerts, found.bad, int(envelope.truncated_alerts))
 
 
 def open_envelope(body: bytes) -> _Envelope:

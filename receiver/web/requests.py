@@ -73,13 +73,6 @@ class Query:
             raise _bad(name, "must be the `next` of an earlier page")
         return value
 
-    def place(self, name: str) -> int:
-        """Return a place in a timeline, 0 when it isn't given."""
-        value = self._values.get(name, "0")
-        if not (value.isascii() and value.isdigit() and len(value) < 16):
-            raise _bad(name, "must be the `next` of an earlier page")
-        return int(value)
-
 
 def _bad(name: str, message: str) -> Problem:
     end = "" if message.endswith("?") else "."

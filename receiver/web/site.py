@@ -11,14 +11,17 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from receiver.metrics import CONTENT_TYPE
+from receiver.metrics import CONTENT_TYPE, distribution_version
+from receiver.people import Role
 from receiver.ports import StoreUnavailable
+from receiver.web.answers import AliveModel, ReadyModel
 from receiver.web.api import Api
 from receiver.web.auth import ApiAuth, head_of
 from receiver.web.body import Disconnected
-from receiver.web.ingest import PATH, RETRY_AFTER, Ingest
+from receiver.web.describing import TEXT, DescribedRoute, Guard, described
+from receiver.web.ingest import DESCRIBED, PATH, RETRY_AFTER, Ingest
+from receiver.web.openapi import document, rendered
 from receiver.web.ports import Parts
 from receiver.web.problems import Problem, Receive, Scope, Send
 
@@ -49,9 +52,10 @@ class Site:
 
 def _rest(parts: Parts) -> Starlette:
     auth = ApiAuth(parts.settings)
-    probes = Probes(parts, auth)
+    api = [*Api(parts, auth).routes(), *Probes(parts, auth).routes()]
+    api.append(_document_route(parts, auth, api))
     app = Starlette(
-        routes=[*Api(parts, auth).routes(), *probes.routes()],
+        routes=api,
         exception_handlers={
             Problem: _problem,
             HTTPException: _http_error,
@@ -72,18 +76,20 @@ class Probes:
         self._parts = parts
         self._auth = auth
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[DescribedRoute]:
         """Return the three routes."""
         return [
-            Route("/healthz", self.healthz),
-            Route("/readyz", self.readyz),
-            Route("/metrics", self.metrics),
+            DescribedRoute.get("/healthz", self.healthz),
+            DescribedRoute.get("/readyz", self.readyz),
+            DescribedRoute.get("/metrics", self.metrics),
         ]
 
+    @described(tag="service", answers=AliveModel, guard=Guard.NOTHING)
     async def healthz(self, _request: Request) -> Response:
         """Answer that the event loop turns."""
         return _plain({"status": "ok"})
 
+    @described(tag="service", answers=ReadyModel, guard=Guard.NOTHING, unready=ReadyModel)
     async def readyz(self, _request: Request) -> Response:
         """Answer whether webhooks can be made durable; other parts are states beside it."""
         reason = self._parts.health.unready_because
@@ -92,6 +98,7 @@ class Probes:
             return _plain({"status": "not ready", "reason": reason, "parts": parts}, 503)
         return _plain({"status": "ready", "parts": parts})
 
+    @described(tag="service", answers=None, media=TEXT, guard=Guard.METRICS)
     async def metrics(self, request: Request) -> Response:
         """Answer every figure; a store that doesn't answer is one of them."""
         self._auth.check_metrics(self._parts.people(), head_of(dict(request.scope["headers"])))
@@ -106,6 +113,20 @@ class Probes:
             metrics.part_up.labels(part).set(state == "ok")
         self._parts.observe()
         return Response(metrics.render(), media_type=CONTENT_TYPE)
+
+
+def _document_route(parts: Parts, auth: ApiAuth, api: list[DescribedRoute]) -> DescribedRoute:
+    """Return the route of the API's document; it is in it, too."""
+
+    @described(tag="service", answers={"type": "object"})
+    async def openapi(request: Request) -> Response:
+        """Answer this document."""
+        auth.check(parts.people(), Role.VIEWER, head_of(dict(request.scope["headers"])))
+        return Response(given(), media_type="application/json")
+
+    route = DescribedRoute.get("/api/v1/openapi.json", openapi)
+    given = rendered(lambda: document([DESCRIBED, *api, route], distribution_version()))
+    return route
 
 
 def _guarded(send: Send) -> Send:

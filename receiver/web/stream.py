@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from receiver.ports import Store, StoreUnavailable
 from receiver.web import models
+from receiver.web.describing import CURSOR, Parameter
 from receiver.web.feed import Feed, FeedEnded, Gap, Listener, News, TooManyListeners
 from receiver.web.problems import Problem
 from receiver.web.requests import Query
@@ -33,6 +34,11 @@ RETRY: Final = 2000
 
 HEADERS: Final = {"x-accel-buffering": "no"}
 """nginx would keep the stream until its buffer is full."""
+
+POSITION: Final = (
+    Parameter("after", "The position to go on from, where no Last-Event-ID says it.", CURSOR),
+    Parameter("Last-Event-ID", "The `id` that came last: what follows it is sent.", CURSOR, place="header"),
+)
 
 _LONGEST: Final = 18
 """Digits of a position."""
@@ -58,9 +64,9 @@ def position(request: Request, query: Query) -> int | None:
     Raises:
         Problem: it is no position (400).
     """
+    text = query.cursor("after")
     given = request.headers.get("last-event-id")
     if given is None:
-        text = query.cursor("after")
         return None if text is None else int(text)
     if not (given.isascii() and given.isdigit() and len(given) <= _LONGEST):
         raise Problem(400, "Last-Event-ID is none that this stream gave.", errors=[{"where": "Last-Event-ID"}])

@@ -65,11 +65,15 @@ class Collector(asyncio.Protocol):
 
 @asynccontextmanager
 async def running(
-    directory: Path, environment: Mapping[str, str] | None = None, people: People | None = None
+    directory: Path,
+    environment: Mapping[str, str] | None = None,
+    people: People | None = None,
+    world: World | None = None,
 ) -> AsyncIterator[Running]:
-    """Serve until the block ends."""
-    world = World(directory / "r.db", policy(playbook(step("restart"))), mode="observe")
-    await world.open()
+    """Serve until the block ends; a world that is given is open, and closed in the end."""
+    if world is None:
+        world = World(directory / "r.db", policy(playbook(step("restart"))), mode="observe")
+        await world.open()
     settings = load({"listen": "127.0.0.1:0"}, environment or {})
     sock = bind(settings.listen)
     one = Running(world, settings, Metrics(), sock.getsockname()[1], people or People())

@@ -1,0 +1,32 @@
+"""The API's document, as the whole site gives it; `make docs` writes it to docs/openapi.json."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+
+from tests.unit.house.sources import ROOT
+from tests.unit.web.fakes import Edge
+
+COPY: Final = ROOT / "docs" / "openapi.json"
+
+
+async def served() -> dict[str, Any]:
+    async with Edge().client() as client:
+        answer = await client.get("/api/v1/openapi.json")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+def text(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def write(path: Path = COPY) -> None:
+    path.write_text(text(anyio.run(served)), "utf-8")
+
+
+if __name__ == "__main__":
+    write()
