@@ -13,6 +13,7 @@ from receiver.core.guardrails import Kill
 from receiver.core.incident import Approval, Incident
 from receiver.core.machine import given_up
 from receiver.core.playbook import Playbook
+from receiver.core.principal import Principal
 from receiver.engine import Engine, NotFound, Refusal
 
 
@@ -45,43 +46,44 @@ class Operations:
         self._kill = kill
         self._changed = changed
 
-    async def vote(self, incident_id: str, *, person: str, approve: bool, reason: str, via: str) -> Answer:
+    async def vote(self, incident_id: str, *, by: Principal, approve: bool, reason: str) -> Answer:
         """Approve or deny what an incident asks for; a denial always needs a reason."""
 
         def decide(incident: Incident, _playbook: Playbook, _now: float) -> Sequence[ev.Event]:
             approval = _pending(incident)
             if not reason.strip() and (not approve or approval.reason_required):
                 raise Refusal(f"a reason is needed to {'approve' if approve else 'deny'} {approval.step}")
-            if any(vote.person == person and vote.approve == approve for vote in approval.votes):
-                raise Refusal(f"{person} has already {'approved' if approve else 'denied'} {approval.step}")
-            return [ev.Voted(approval.id, person, approve, reason.strip(), via)]
+            if any(vote.person == by.person and vote.approve == approve for vote in approval.votes):
+                raise Refusal(f"{by.person} has already {'approved' if approve else 'denied'} {approval.step}")
+            return [ev.Voted(approval.id, by.person, approve, reason.strip(), **_audit(by))]
 
         word = "approved" if approve else "denied"
         return await self._record(incident_id, decide, lambda one: f"{word}; {_what_now(one)}")
 
-    async def acknowledge(self, incident_id: str, *, person: str, via: str) -> Answer:
+    async def acknowledge(self, incident_id: str, *, by: Principal) -> Answer:
         """Say that somebody saw it."""
 
         def decide(incident: Incident, _playbook: Playbook, _now: float) -> Sequence[ev.Event]:
             _still_open(incident)
             if incident.acknowledged_by is not None:
                 raise Refusal(f"{incident.acknowledged_by} has acknowledged it already")
-            return [ev.Acknowledged(person, via)]
+            return [ev.Acknowledged(by.person, **_audit(by))]
 
         return await self._record(incident_id, decide, lambda one: f"acknowledged; {_what_now(one)}")
 
-    async def take_over(self, incident_id: str, *, person: str, via: str, reason: str = "") -> Answer:
+    async def take_over(self, incident_id: str, *, by: Principal, reason: str = "") -> Answer:
         """Stop automation for an incident; what is under way finishes and is told."""
 
         def decide(incident: Incident, _playbook: Playbook, _now: float) -> Sequence[ev.Event]:
             _still_open(incident)
-            if incident.owner == person:
-                raise Refusal(f"{person} has it already")
-            return [*given_up(incident, f"{person} took over"), ev.TakenOver(person, via, reason)]
+            if incident.owner == by.person:
+                raise Refusal(f"{by.person} has it already")
+            taken = ev.TakenOver(by.person, reason=reason, **_audit(by))
+            return [*given_up(incident, f"{by.person} took over"), taken]
 
         return await self._record(incident_id, decide, lambda one: f"yours now; {_what_now(one)}")
 
-    async def close_incident(self, incident_id: str, *, person: str, via: str, reason: str) -> Answer:
+    async def close_incident(self, incident_id: str, *, by: Principal, reason: str) -> Answer:
         """End an incident by hand; refused while an action is under way and not in doubt."""
 
         def decide(incident: Incident, _playbook: Playbook, _now: float) -> Sequence[ev.Event]:
@@ -91,24 +93,25 @@ class Operations:
             if incident.action is not None and not incident.action.person_decides:
                 raise Refusal(f"{incident.action.step} is under way; take over, and close when it ended")
             return [
-                *given_up(incident, f"{person} closed it"),
-                *_released(incident, person),
-                ev.Closed(person, reason.strip(), via),
+                *given_up(incident, f"{by.person} closed it"),
+                *_released(incident, by.person),
+                ev.Closed(by.person, reason.strip(), **_audit(by)),
             ]
 
         return await self._record(incident_id, decide, lambda _: "closed")
 
-    async def note(self, incident_id: str, *, person: str, via: str, text: str) -> Answer:
+    async def note(self, incident_id: str, *, by: Principal, text: str) -> Answer:
         """Add a remark to the timeline, at most 4,000 characters."""
         if not text.strip() or len(text) > 4000:
             return Answer(Status.CONFLICT, "a note has 1 to 4,000 characters")
-        return await self._record(incident_id, lambda *_: [ev.Noted(text.strip(), person, via)], lambda _: "noted")
+        noted = ev.Noted(text.strip(), by.person, **_audit(by))
+        return await self._record(incident_id, lambda *_: [noted], lambda _: "noted")
 
-    async def kill(self, *, on: bool, person: str, playbook: str | None = None) -> Answer:
+    async def kill(self, *, on: bool, by: Principal, playbook: str | None = None) -> Answer:
         """Turn the kill switch on or off, for everything or one playbook."""
         if playbook is not None and on and self._engine.policy.playbook(playbook) is None:
             return Answer(Status.NOT_FOUND, f"there is no playbook {playbook}")
-        state = await self._kill.switch(person, on=on, playbook=playbook)
+        state = await self._kill.switch(by, on=on, playbook=playbook)
         self._changed()
         what = f"the kill switch{f' of {playbook}' if playbook else ''} is {'on' if on else 'off'}"
         return Answer(Status.DONE, what + ("" if on else _still_stopped(state, playbook)))
@@ -131,6 +134,11 @@ class Operations:
             return Answer(Status.CONFLICT, str(error))
         self._changed()
         return Answer(Status.DONE, text(incident))
+
+
+def _audit(by: Principal) -> dict[str, str]:
+    """Return the fields with which each event says how a person came."""
+    return {"via": by.via, "signed_in": by.signed_in, "address": by.address}
 
 
 def _still_stopped(state: Kill, playbook: str | None) -> str:

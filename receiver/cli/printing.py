@@ -122,11 +122,19 @@ class Printer:
         tone = entry.get("tone", "info")
         text = self.paint(TONE_COLOURS.get(tone, ""), clean(entry["text"]))
         front = f"{self.paint(BOLD, clean(front, WIDEST))} " if front else ""
-        self.line(f"{self.paint(DIM, short(entry['at']))}  {front}{self.mark(tone)} {text}")
+        audit = self.paint(DIM, _audit(entry.get("data", {})))
+        self.line(f"{self.paint(DIM, short(entry['at']))}  {front}{self.mark(tone)} {text}{audit}")
 
     def flush(self) -> None:
         """Let what was written be seen at once, also through a pipe."""
         self._stream.flush()
+
+
+def _audit(data: Mapping[str, Any]) -> str:
+    """Say how who decided something had signed in, and from where."""
+    how = [f"by {data['signed_in']}"] if data.get("signed_in") else []
+    where = [f"from {data['address']}"] if data.get("address") else []
+    return f"  [signed in {clean(' '.join(how + where), 200)}]" if how else ""
 
 
 def short(at: str) -> str:

@@ -152,13 +152,15 @@ class ApprovalAsked:
 
 @dataclass(frozen=True, slots=True)
 class Voted:
-    """A person approved or denied."""
+    """A person approved or denied. Here and below, `via`, `signed_in` and `address` are those of their `Principal`."""
 
     approval: str
     person: str
     approve: bool
     reason: str
     via: str
+    signed_in: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +339,8 @@ class Acknowledged:
 
     person: str
     via: str
+    signed_in: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +350,8 @@ class TakenOver:
     person: str
     via: str
     reason: str = ""
+    signed_in: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +361,8 @@ class Noted:
     text: str
     person: str | None = None
     via: str = ""
+    signed_in: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +380,8 @@ class Closed:
     person: str
     reason: str
     via: str
+    signed_in: str = ""
+    address: str = ""
 
 
 Event: TypeAlias = (

@@ -36,13 +36,16 @@ class ActionRecord:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """The kill switch: everything, or single playbooks; `by` and `at` say who and when."""
+    """The kill switch: everything, or single playbooks; `by` and what follows say who turned it last, when and how."""
 
     everything: bool = False
     playbooks: tuple[str, ...] = ()
     by: str = ""
     at: float = 0.0
     file: str | None = None
+    via: str = ""
+    signed_in: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

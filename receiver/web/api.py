@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -14,6 +15,7 @@ from starlette.responses import Response
 
 from receiver.core.events import Recorded
 from receiver.core.incident import Phase
+from receiver.core.principal import Principal
 from receiver.core.severity import Severity
 from receiver.core.timeline import entries
 from receiver.people import Role
@@ -229,9 +231,7 @@ class Api:
     async def _vote(self, request: Request, caller: Caller, *, approve: bool) -> Response:
         reason = (await read_model(request, models.ReasonRequest, self._timeout)).reason
         wanted = request.path_params["id"]
-        answer = await self._operations.vote(
-            wanted, person=caller.id, approve=approve, reason=reason, via=_via(request)
-        )
+        answer = await self._operations.vote(wanted, by=_by(request, caller), approve=approve, reason=reason)
         return _answered(answer)
 
     @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))
@@ -239,37 +239,36 @@ class Api:
         """Say that somebody saw it."""
         await read_model(request, models.ReasonRequest, self._timeout)
         wanted = request.path_params["id"]
-        return _answered(await self._operations.acknowledge(wanted, person=caller.id, via=_via(request)))
+        return _answered(await self._operations.acknowledge(wanted, by=_by(request, caller)))
 
     @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))
     async def take_over(self, request: Request, caller: Caller) -> Response:
         """Stop automation for an incident."""
         reason = (await read_model(request, models.ReasonRequest, self._timeout)).reason
         wanted = request.path_params["id"]
-        return _answered(await self._operations.take_over(wanted, person=caller.id, via=_via(request), reason=reason))
+        return _answered(await self._operations.take_over(wanted, by=_by(request, caller), reason=reason))
 
     @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))
     async def close(self, request: Request, caller: Caller) -> Response:
         """End an incident by hand."""
         reason = (await read_model(request, models.ReasonRequest, self._timeout)).reason
         wanted = request.path_params["id"]
-        return _answered(
-            await self._operations.close_incident(wanted, person=caller.id, via=_via(request), reason=reason)
-        )
+        return _answered(await self._operations.close_incident(wanted, by=_by(request, caller), reason=reason))
 
     @described(tag="verbs", answers=models.AnswerModel, body=models.NoteRequest, body_optional=False, refuses=(409,))
     async def note(self, request: Request, caller: Caller) -> Response:
         """Add a remark to a timeline."""
         text = (await read_model(request, models.NoteRequest, self._timeout)).text
         wanted = request.path_params["id"]
-        return _answered(await self._operations.note(wanted, person=caller.id, via=_via(request), text=text))
+        return _answered(await self._operations.note(wanted, by=_by(request, caller), text=text))
 
     @described(tag="service", answers=models.AnswerModel, body=models.KillRequest, body_optional=False, refuses=(404,))
     async def kill(self, request: Request, caller: Caller) -> Response:
         """Turn the kill switch on or off."""
         wanted = await read_model(request, models.KillRequest, self._timeout)
-        answer = await self._operations.kill(on=wanted.on, person=caller.id, playbook=wanted.playbook)
-        _log.warning("the kill switch: %s", answer.text, person=caller.id, via=_via(request))
+        by = _by(request, caller)
+        answer = await self._operations.kill(on=wanted.on, by=by, playbook=wanted.playbook)
+        _log.warning("the kill switch: %s", answer.text, **asdict(by))
         return _answered(answer)
 
     @described(tag="service", answers=models.AnswerModel, body=models.NothingRequest)
@@ -279,13 +278,13 @@ class Api:
         wanted = request.path_params["id"]
         if not await self._store.resend(wanted):
             raise Problem(404, f"There is no dead letter {wanted[:100]}.")
-        _log.info("a message is sent again", letter=wanted, person=caller.id, via=_via(request))
+        _log.info("a message is sent again", letter=wanted, **asdict(_by(request, caller)))
         return _json(models.AnswerModel(ok=True, text="it waits to be sent again"))
 
     @described(tag="service", answers=models.AnswerModel, refuses=(422,))
     async def reload(self, request: Request, caller: Caller) -> Response:
         """Load policy and people again; a bad file changes nothing."""
-        _log.info("a reload was asked for", person=caller.id, via=_via(request))
+        _log.info("a reload was asked for", **asdict(_by(request, caller)))
         done = await self._parts.reload()
         if not done.ok:
             raise Problem(422, done.text, errors=[{"message": one} for one in done.problems])
@@ -301,11 +300,16 @@ class Api:
             by=state["by"],
             at=state["at"] or None,
             file=state["file"],
+            via=state["via"],
+            signed_in=state["signed_in"],
+            address=state["address"],
         )
 
 
-def _via(request: Request) -> str:
-    return CLIENTS.get(request.headers.get("user-agent", "").partition("/")[0], VIA)
+def _by(request: Request, caller: Caller) -> Principal:
+    via = CLIENTS.get(request.headers.get("user-agent", "").partition("/")[0], VIA)
+    address = request.client.host if request.client is not None else ""
+    return Principal(caller.id, via, caller.signed_in, address)
 
 
 def _no_incident(wanted: str) -> Problem:

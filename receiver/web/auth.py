@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from receiver.core.principal import LOCAL
 from receiver.people import People, Person, Role
 from receiver.settings import Settings
 from receiver.settings_values import is_loopback
@@ -24,9 +25,6 @@ from receiver.web.problems import Problem
 
 CHALLENGE: Final = (b"www-authenticate", b'Bearer realm="remediator"')
 BASIC: Final = (b"www-authenticate", b'Basic realm="remediator", charset="UTF-8"')
-LOCAL: Final = "local"
-"""Who acts on loopback as long as people.yaml names nobody."""
-
 MAX_CREDENTIAL: Final = 4096
 
 
@@ -149,9 +147,10 @@ class BrowserGuard:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, by the id that stands in timelines."""
+    """Who asks: the id that stands in timelines, and how it is known, as in `Principal`."""
 
     id: str
+    signed_in: str
 
 
 class ApiAuth:
@@ -185,12 +184,12 @@ class ApiAuth:
             person = self._person(people, head.authorization)
             if not person.may(role):
                 raise Problem(403, f"{person.name} may not do this: it needs the role {role} in people.yaml.")
-            return Caller(person.id)
+            return Caller(person.id, "token")
         if not self._local or head.forwarded:
             raise Problem(401, "A person's token is needed: Authorization: Bearer ...", headers=[CHALLENGE])
         self._guard.check(head)
         if role is Role.VIEWER:
-            return Caller(LOCAL)
+            return Caller(LOCAL, "loopback")
         if people.by_id:
             raise Problem(401, "This needs a person's token, also on this machine.", headers=[CHALLENGE])
         if role is Role.APPROVER:
@@ -199,7 +198,7 @@ class ApiAuth:
                 "Make a token and an entry with `remediator token NAME`, then reload."
             )
             raise Problem(403, detail)
-        return Caller(LOCAL)
+        return Caller(LOCAL, "loopback")
 
     def _person(self, people: People, authorization: bytes) -> Person:
         token = bearer(authorization)

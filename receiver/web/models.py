@@ -273,6 +273,9 @@ class KillModel(Model):
     by: str
     at: Time | None
     file: str | None
+    via: str
+    signed_in: str
+    address: str
 
 
 class NothingRequest(Model):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from receiver.core.alert import Alert
+from receiver.core.principal import Principal
 from receiver.metrics import Metrics
 from receiver.people import People
 from receiver.ports import Body, Clock, Quarantined, Store
@@ -86,27 +87,27 @@ class Answer(Protocol):
 class Operations(Protocol):
     """What people can do; one set for every channel."""
 
-    async def vote(self, incident_id: str, *, person: str, approve: bool, reason: str, via: str) -> Answer:
+    async def vote(self, incident_id: str, *, by: Principal, approve: bool, reason: str) -> Answer:
         """Approve or deny what an incident asks for."""
         ...
 
-    async def acknowledge(self, incident_id: str, *, person: str, via: str) -> Answer:
+    async def acknowledge(self, incident_id: str, *, by: Principal) -> Answer:
         """Say that somebody saw it."""
         ...
 
-    async def take_over(self, incident_id: str, *, person: str, via: str, reason: str = "") -> Answer:
+    async def take_over(self, incident_id: str, *, by: Principal, reason: str = "") -> Answer:
         """Stop automation for an incident."""
         ...
 
-    async def close_incident(self, incident_id: str, *, person: str, via: str, reason: str) -> Answer:
+    async def close_incident(self, incident_id: str, *, by: Principal, reason: str) -> Answer:
         """End an incident by hand."""
         ...
 
-    async def note(self, incident_id: str, *, person: str, via: str, text: str) -> Answer:
+    async def note(self, incident_id: str, *, by: Principal, text: str) -> Answer:
         """Add a remark to the timeline."""
         ...
 
-    async def kill(self, *, on: bool, person: str, playbook: str | None = None) -> Answer:
+    async def kill(self, *, on: bool, by: Principal, playbook: str | None = None) -> Answer:
         """Turn the kill switch on or off."""
         ...
 

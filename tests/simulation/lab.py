@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from receiver.core import events as ev
 from receiver.core.alert import Alert, AlertStatus
 from receiver.core.incident import Incident
+from receiver.core.principal import Principal
 from receiver.known_good import KnownGoodWatch
 from receiver.ports import IncidentFilter, Sample
 from remediations.protocol import Health, Instance, Target
@@ -230,7 +231,7 @@ async def voted(lab: Lab) -> str:
     """Let it fail and one person agree without a reason; return what then was done, or what they were told."""
     await lab.trouble(10.0)
     answer = await lab.world.operations.vote(
-        (await lab.world.incident()).id, person="ann", approve=True, reason="", via="cli"
+        (await lab.world.incident()).id, by=Principal("ann", "cli"), approve=True, reason=""
     )
     await lab.world.run(10.0)
     return "acted" if await lab.count(ev.StepStarted) else "waits" if answer.ok else "told no"
@@ -239,8 +240,10 @@ async def voted(lab: Lab) -> str:
 async def approved_and_stopped(lab: Lab) -> bool:
     """Let people agree while the kill switch is on; return whether their word is void after a while."""
     await lab.trouble(10.0)
-    await lab.world.operations.kill(on=True, person="ann")
-    await lab.world.operations.vote((await lab.world.incident()).id, person="ann", approve=True, reason="", via="cli")
+    await lab.world.operations.kill(on=True, by=Principal("ann", "cli"))
+    await lab.world.operations.vote(
+        (await lab.world.incident()).id, by=Principal("ann", "cli"), approve=True, reason=""
+    )
     await lab.world.run(120.0)
     return await lab.said("approved, but it could not start in time")
 

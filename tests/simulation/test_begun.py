@@ -14,6 +14,7 @@ from receiver.core import events as ev
 from receiver.core.fold import replay
 from receiver.core.incident import Phase
 from receiver.core.playbook import ApprovalPolicy, FleetLimits, Policy
+from receiver.core.principal import Principal
 from receiver.ports import IncidentFilter
 from remediations.protocol import EngineUnavailable, Health, OutcomeUnknown
 from tests.simulation.world import World, playbook, policy, step
@@ -95,7 +96,7 @@ async def test_people_are_called_about_a_call_that_never_ends_and_their_close_fr
     await world.run(200.0)
     incident = await world.incident()
     assert incident.phase is Phase.ESCALATED
-    assert (await world.operations.close_incident(incident.id, person="ann", via="cli", reason="engine is dead")).ok
+    assert (await world.operations.close_incident(incident.id, by=Principal("ann", "cli"), reason="engine is dead")).ok
     closed = await world.incident()
     assert replay(await world.store.events(closed.id)) == closed
     assert [one.ended_at for one in await world.store.actions(0.0)] != [None]
@@ -268,7 +269,7 @@ async def test_what_never_began_runs_with_its_approval_as_long_as_that_is_valid(
     await world.fire()
     await world.run(5.0)
     incident = await world.incident()
-    assert (await world.operations.vote(incident.id, person="ann", approve=True, reason="", via="cli")).ok
+    assert (await world.operations.vote(incident.id, by=Principal("ann", "cli"), approve=True, reason="")).ok
     await crashed(world)
     await world.run(2 * LIMIT)
     kinds = await world.kinds()
@@ -282,7 +283,7 @@ async def test_what_never_began_does_not_run_after_its_approval_expired(make: Ma
     await world.fire()
     await world.run(5.0)
     incident = await world.incident()
-    assert (await world.operations.vote(incident.id, person="ann", approve=True, reason="", via="cli")).ok
+    assert (await world.operations.vote(incident.id, by=Principal("ann", "cli"), approve=True, reason="")).ok
     await crashed(world)
     await world.run(2 * LIMIT)
     assert (await world.kinds()).count("StepStarted") == 1
@@ -354,7 +355,7 @@ def during_the_plan(world: World, happens: Callable[[str], Awaitable[Any]]) -> N
 )
 async def test_who_takes_over_while_a_step_is_planned_has_it(make: Make, asked: ApprovalPolicy) -> None:
     world = await make(policy(playbook(step("restart", approval=asked))))
-    during_the_plan(world, lambda name: world.operations.take_over(name, person="ann", via="cli"))
+    during_the_plan(world, lambda name: world.operations.take_over(name, by=Principal("ann", "cli")))
     await world.fire()
     await world.run(60.0)
     incident = await world.incident()
@@ -365,7 +366,7 @@ async def test_who_takes_over_while_a_step_is_planned_has_it(make: Make, asked: 
 async def test_who_closes_while_a_step_is_planned_ends_it(make: Make) -> None:
     world = await make(policy(playbook(step("restart", approval=ApprovalPolicy(approvals=1)))))
     during_the_plan(
-        world, lambda name: world.operations.close_incident(name, person="ann", via="cli", reason="false alarm")
+        world, lambda name: world.operations.close_incident(name, by=Principal("ann", "cli"), reason="false alarm")
     )
     await world.fire()
     await world.run(60.0)
@@ -374,12 +375,12 @@ async def test_who_closes_while_a_step_is_planned_ends_it(make: Make) -> None:
 
 async def test_before_the_first_action_an_old_confirmation_is_asked_for_again(make: Make) -> None:
     world = await make(policy(playbook(step("restart"))))
-    await world.operations.kill(on=True, person="ann")
+    await world.operations.kill(on=True, by=Principal("ann", "cli"))
     await world.fire()
     await world.run(300.0)
     world.metrics.confirms = False
     await world.run(200.0)
-    await world.operations.kill(on=False, person="ann")
+    await world.operations.kill(on=False, by=Principal("ann", "cli"))
     await world.run(30.0)
     assert await started(world) == 0
     assert (await world.incident()).phase is Phase.AWAITING_APPROVAL, await world.story()
@@ -392,7 +393,7 @@ async def test_an_approval_by_fewer_than_todays_policy_asks_for_is_asked_again(m
     incident = await world.incident()
     book = playbook(step("restart", approval=ApprovalPolicy(2)))
     await world.engine.use(replace(world.rules, playbooks=(replace(book, version="today"),)))
-    assert (await world.operations.vote(incident.id, person="ann", approve=True, reason="", via="cli")).ok
+    assert (await world.operations.vote(incident.id, by=Principal("ann", "cli"), approve=True, reason="")).ok
     await world.run(5.0)
     incident = await world.incident()
     assert (await started(world), incident.phase) == (0, Phase.AWAITING_APPROVAL)
@@ -406,7 +407,7 @@ async def test_a_dry_run_that_comes_after_the_approval_says_once_what_it_would_d
     await world.run(5.0)
     incident = await world.incident()
     await world.engine.use(replace(world.rules, playbooks=(replace(world.rules.playbooks[0], dry_run=True),)))
-    assert (await world.operations.vote(incident.id, person="ann", approve=True, reason="", via="cli")).ok
+    assert (await world.operations.vote(incident.id, by=Principal("ann", "cli"), approve=True, reason="")).ok
     await world.run(60.0)
     assert (await world.kinds()).count("WouldHave") == 1
     assert (await started(world), (await world.incident()).approval) == (0, None)
@@ -489,7 +490,7 @@ async def test_a_service_that_left_the_file_with_an_action_in_doubt_can_be_close
     await world.run(120.0)
     incident = await world.incident()
     assert incident.phase is Phase.ESCALATED
-    assert (await world.operations.close_incident(incident.id, person="ann", via="cli", reason="gone")).ok
+    assert (await world.operations.close_incident(incident.id, by=Principal("ann", "cli"), reason="gone")).ok
 
 
 async def test_observing_takes_nothing_back(make: Make) -> None:

@@ -14,6 +14,7 @@ from receiver.core.alert import Alert, AlertStatus
 from receiver.core.fold import replay
 from receiver.core.machine import wake
 from receiver.core.playbook import Playbook, Policy
+from receiver.core.principal import Principal
 from tests.simulation.chaos import ALERTS, SERVICES, Chaos, an_alert, changed, rules
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +49,7 @@ async def move(world: Chaos) -> None:
             status = dice.choice([FIRING, RESOLVED])
             await world.engine.ingest([an_alert(known.name, known.labels["service"], status, world.clock.now() - 9e4)])
         case "kill" | "kill off" as word:
-            await world.operations.kill(on=word == "kill", person="ann")
+            await world.operations.kill(on=word == "kill", by=Principal("ann", "cli"))
         case "reload":
             books = [book for one in rules().playbooks if (book := changed(one, dice)) is not None]
             await world.engine.use(_with(books))
@@ -66,7 +67,7 @@ async def meanwhile(world: Chaos) -> None:
     """Let something happen while a step is being planned."""
     match world.dice.choice(["take over", "close", "vote", "kill", "reload"]):
         case "kill":
-            await world.operations.kill(on=True, person="ann")
+            await world.operations.kill(on=True, by=Principal("ann", "cli"))
         case "reload":
             books = [book for one in rules().playbooks if (book := changed(one, world.dice)) is not None]
             await world.engine.use(_with(books))
@@ -88,13 +89,13 @@ async def by_a_person(world: Chaos, word: str) -> None:
     match word:
         case "vote" | "deny":
             for asked in incidents:
-                await world.operations.vote(asked.id, person=who, approve=word == "vote", reason="so", via="cli")
+                await world.operations.vote(asked.id, by=Principal(who, "cli"), approve=word == "vote", reason="so")
         case "take over":
-            await world.operations.take_over(one.id, person=who, via="cli")
+            await world.operations.take_over(one.id, by=Principal(who, "cli"))
         case "ack":
-            await world.operations.acknowledge(one.id, person=who, via="cli")
+            await world.operations.acknowledge(one.id, by=Principal(who, "cli"))
         case "close":
-            answer = await world.operations.close_incident(one.id, person=who, via="cli", reason="known")
+            answer = await world.operations.close_incident(one.id, by=Principal(who, "cli"), reason="known")
             if answer.ok:
                 # Closing frees the target by a person's word, whatever still happens to it.
                 world.busy.pop(one.target, None)
@@ -109,7 +110,7 @@ async def deliver(world: Chaos, alert: Alert) -> None:
 async def come_to_rest(world: Chaos) -> None:
     """Let everything be well again: all must end by itself now."""
     world.calm = True
-    await world.operations.kill(on=False, person="ann")
+    await world.operations.kill(on=False, by=Principal("ann", "cli"))
     await world.engine.use(rules())
     for known in list(world.acknowledged.values()):
         await deliver(world, an_alert(known.name, known.labels["service"], RESOLVED, known.starts_at / 1e9))

@@ -11,6 +11,7 @@ import pytest
 from receiver.core.fold import replay
 from receiver.core.incident import Phase
 from receiver.core.playbook import ApprovalPolicy, Policy
+from receiver.core.principal import Principal
 from remediations.runtimes.memory import Behaviour
 from tests.simulation.world import START, World, playbook, policy, step
 
@@ -110,8 +111,8 @@ async def test_a_step_that_needs_approval_waits_for_it_and_runs_once(make: Make)
     await world.run(30.0)
     incident = await world.incident()
     assert incident.phase is Phase.AWAITING_APPROVAL
-    first = await world.operations.vote(incident.id, person="ann", approve=True, reason="", via="cli")
-    late = await world.operations.vote(incident.id, person="bob", approve=False, reason="no", via="cli")
+    first = await world.operations.vote(incident.id, by=Principal("ann", "cli"), approve=True, reason="")
+    late = await world.operations.vote(incident.id, by=Principal("bob", "cli"), approve=False, reason="no")
     assert first.ok
     assert not late.ok
     assert "approved already by ann" in late.text
@@ -133,14 +134,14 @@ async def test_an_unconfirmed_alert_asks_people_first(make: Make) -> None:
 async def test_the_kill_switch_stops_the_next_step_and_survives_a_restart(make: Make) -> None:
     world = await make(policy(playbook(step("restart"))))
     world.fails()
-    await world.operations.kill(on=True, person="ann")
+    await world.operations.kill(on=True, by=Principal("ann", "cli"))
     await world.close()
     await world.open()
     await world.fire()
     await world.run(60.0)
     assert "StepStarted" not in await world.kinds()
     assert "kill switch is on (ann)" in await world.story()
-    await world.operations.kill(on=False, person="ann")
+    await world.operations.kill(on=False, by=Principal("ann", "cli"))
     await world.run(60.0)
     assert "StepStarted" in await world.kinds(), await world.story()
 

@@ -11,6 +11,7 @@ import pytest
 from receiver.core.alert import Alert
 from receiver.core.incident import Phase
 from receiver.core.playbook import ApprovalPolicy, FleetLimits, Guardrails, OnFailure, Playbook, Policy
+from receiver.core.principal import Principal
 from remediations.protocol import Instance, OutcomeUnknown, Target
 from remediations.runtimes.memory import MemoryRuntime
 from tests.simulation.world import VERIFY, World, playbook, policy, step
@@ -166,7 +167,7 @@ async def test_simulating_tells_each_step_s_plan_every_guardrail_and_what_would_
     world.metrics.confirms = True
     answer = await world.simulator.simulate([world.alert()])
     assert answer["alerts"][0]["steps"][0]["would"] == "run"
-    await world.operations.kill(on=True, person="ann")
+    await world.operations.kill(on=True, by=Principal("ann", "cli"))
     answer = await world.simulator.simulate([world.alert()])
     assert answer["alerts"][0]["steps"][0]["would"] == "refused"
     assert (await world.store.counts())["incidents"] == {}
@@ -192,7 +193,7 @@ async def test_within_the_cooldown_people_are_asked_and_what_they_say_is_done(ma
     incident = await world.incident()
     assert incident.phase is Phase.AWAITING_APPROVAL, await world.story()
     assert "Why: cooldown: service-down acted on api" in await world.story()
-    assert (await world.operations.vote(incident.id, person="ann", approve=True, reason="", via="cli")).ok
+    assert (await world.operations.vote(incident.id, by=Principal("ann", "cli"), approve=True, reason="")).ok
     await world.run(30.0)
     assert "StepFinished" in await world.kinds()
 
@@ -206,7 +207,7 @@ async def test_a_step_that_asks_people_anyway_is_asked_about_whatever_limits_wha
     incident = await world.incident()
     assert incident.phase is Phase.AWAITING_APPROVAL, await world.story()
     assert "Why: fleet_cap:" in await world.story()
-    answer = await world.operations.vote(incident.id, person="ann", approve=True, reason="", via="cli")
+    answer = await world.operations.vote(incident.id, by=Principal("ann", "cli"), approve=True, reason="")
     assert answer.text == "approved; step restart begins as soon as the guardrails let it"
     await world.run(10.0)
     assert "StepStarted" in await world.kinds()
@@ -253,14 +254,16 @@ async def test_the_word_of_somebody_who_may_not_approve_any_more_does_not_count(
     await world.run(10.0)
     first = (await world.incident()).approval
     assert first is not None
-    assert (await world.operations.vote((await world.incident()).id, person="ann", approve=True, reason="", via="x")).ok
+    assert (
+        await world.operations.vote((await world.incident()).id, by=Principal("ann", "x"), approve=True, reason="")
+    ).ok
     world.approvers = frozenset({"bob"})
     await world.run(10.0)
     assert "ann may not approve any more; it is asked again" in await world.story()
     second = (await world.incident()).approval
     assert second is not None
     assert (second.state, second.id == first.id) == ("pending", False)
-    await world.operations.vote((await world.incident()).id, person="bob", approve=True, reason="", via="x")
+    await world.operations.vote((await world.incident()).id, by=Principal("bob", "x"), approve=True, reason="")
     await world.run(10.0)
     assert "StepStarted" in await world.kinds()
 

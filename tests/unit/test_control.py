@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from receiver.control import KillSwitch
+from receiver.core.principal import Principal
 from receiver.ports import StoreUnavailable
 from tests.unit.web.fakes import FixedClock
 
@@ -41,7 +42,7 @@ def switch(store: SlowStore, file: Path | None = None) -> KillSwitch:
 async def test_on_counts_before_it_is_stored_and_stays_when_it_can_t_be() -> None:
     store = SlowStore()
     kill = switch(store)
-    turning = asyncio.create_task(kill.switch("jane", on=True))
+    turning = asyncio.create_task(kill.switch(Principal("jane", "cli"), on=True))
     await asyncio.sleep(0)
     assert kill.state().everything
     store.fails = True
@@ -54,20 +55,20 @@ async def test_on_counts_before_it_is_stored_and_stays_when_it_can_t_be() -> Non
 async def test_off_counts_only_when_it_is_stored() -> None:
     store = SlowStore(2)
     kill = switch(store)
-    await kill.switch("jane", on=True)
+    await kill.switch(Principal("jane", "cli"), on=True)
     store.fails = True
     with pytest.raises(StoreUnavailable):
-        await kill.switch("jane", on=False)
+        await kill.switch(Principal("jane", "cli"), on=False)
     assert kill.state().everything
 
 
 async def test_on_that_comes_while_off_is_being_stored_is_never_lost() -> None:
     store = SlowStore(1)
     kill = switch(store)
-    await kill.switch("jane", on=True)
-    off = asyncio.create_task(kill.switch("jane", on=False))
+    await kill.switch(Principal("jane", "cli"), on=True)
+    off = asyncio.create_task(kill.switch(Principal("jane", "cli"), on=False))
     await asyncio.sleep(0)
-    on = asyncio.create_task(kill.switch("joe", on=True))
+    on = asyncio.create_task(kill.switch(Principal("joe", "cli"), on=True))
     await asyncio.sleep(0)
     assert kill.state().everything
     store.go.release()
@@ -83,12 +84,29 @@ async def test_on_that_comes_while_off_is_being_stored_is_never_lost() -> None:
 async def test_everything_and_single_playbooks_are_turned_apart_and_survive_a_restart() -> None:
     store = SlowStore(3)
     kill = switch(store)
-    await kill.switch("jane", on=True, playbook="down")
-    await kill.switch("jane", on=True)
-    await kill.switch("jane", on=False)
+    await kill.switch(Principal("jane", "cli"), on=True, playbook="down")
+    await kill.switch(Principal("jane", "cli"), on=True)
+    await kill.switch(Principal("jane", "cli"), on=False)
     again = switch(store)
     await again.load()
     assert (again.state().everything, again.state().playbooks) == (False, ("down",))
+
+
+async def test_who_turned_it_how_signed_in_and_from_where_survives_a_restart() -> None:
+    store = SlowStore(1)
+    await switch(store).switch(Principal("jane", "api", "token", "192.0.2.7"), on=True)
+    again = switch(store)
+    await again.load()
+    state = again.state()
+    assert (state.by, state.via, state.signed_in, state.address) == ("jane", "api", "token", "192.0.2.7")
+
+
+async def test_a_switch_stored_before_audits_is_still_on() -> None:
+    store = SlowStore()
+    store.kept.append({"everything": True, "playbooks": [], "by": "jane", "at": 1.0})
+    again = switch(store)
+    await again.load()
+    assert (again.state().everything, again.state().by, again.state().address) == (True, "jane", "")
 
 
 async def test_the_file_stops_everything_while_it_is_there(tmp_path: Path) -> None:

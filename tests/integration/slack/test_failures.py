@@ -9,6 +9,7 @@ import pytest
 
 from receiver.core.fold import evolve
 from receiver.core.incident import Phase
+from receiver.core.principal import Principal
 from receiver.core.telling import rows
 from receiver.ports import StoreUnavailable
 from tests.integration.slack.scene import Scene, scene, shown
@@ -56,7 +57,7 @@ async def test_every_second_answer_lost_posts_nothing_twice(tmp_path: Path, meth
             one.double.faults.add(Fault.answer_lost(), method)
             await one.live(7.0)
         incident = await one.world.incident()
-        await one.world.operations.vote(incident.id, person="ann", approve=True, reason="", via="cli")
+        await one.world.operations.vote(incident.id, by=Principal("ann", "cli"), approve=True, reason="")
         for _ in range(20):
             one.double.faults.add(Fault.answer_lost(), method)
             await one.live(7.0)
@@ -159,7 +160,7 @@ async def test_an_approval_that_was_decided_during_an_outage_asks_nobody_any_mor
         await one.world.fire()
         await one.live(100.0)
         incident = await one.world.incident()
-        await one.world.operations.vote(incident.id, person="ann", approve=True, reason="", via="cli")
+        await one.world.operations.vote(incident.id, by=Principal("ann", "cli"), approve=True, reason="")
         await one.live(1100.0)
         texts = "\n".join(shown(message) for message in one.messages())
         assert "To answer" not in texts
@@ -275,9 +276,9 @@ async def test_whatever_fails_everything_is_told_once_and_in_order(tmp_path: Pat
                 one.double.faults.add(chance.choice(FAULTS), method, times=chance.randrange(1, 4))
             incident = await one.world.incident()
             if chance.random() < 0.3 and incident.open:
-                await one.world.operations.note(incident.id, person="ann", via="cli", text=f"note {number}")
+                await one.world.operations.note(incident.id, by=Principal("ann", "cli"), text=f"note {number}")
             if number == 12:
-                await one.world.operations.vote(incident.id, person="ann", approve=True, reason="", via="cli")
+                await one.world.operations.vote(incident.id, by=Principal("ann", "cli"), approve=True, reason="")
             if chance.random() < 0.15:
                 one.restart()
             await one.live(chance.random() * 20.0)
@@ -326,12 +327,12 @@ async def test_a_reply_that_lands_in_the_channel_brings_the_header_back_at_once(
         await one.live(60.0)
         one.double.team.delete(one.ops, one.top()[0])
         incident = await one.world.incident()
-        await one.world.operations.note(incident.id, person="ann", via="cli", text="still there?")
+        await one.world.operations.note(incident.id, by=Principal("ann", "cli"), text="still there?")
         await one.live(1.0)
         stray, header = one.top()[-2:]
         assert "still there?" in shown(stray)
         assert keys_of(header) == ["header"]
-        await one.world.operations.note(incident.id, person="ann", via="cli", text="and now?")
+        await one.world.operations.note(incident.id, by=Principal("ann", "cli"), text="and now?")
         await one.live(3.0)
         assert one.thread()[-1].thread_ts == header.ts
 
@@ -371,9 +372,9 @@ async def test_more_than_a_message_holds_goes_out_in_several_and_the_header_does
         one.double.faults.outage(600.0)
         incident = await one.world.incident()
         for number in range(130):
-            await one.world.operations.note(incident.id, person="ann", via="cli", text=f"note {number}")
+            await one.world.operations.note(incident.id, by=Principal("ann", "cli"), text=f"note {number}")
         await one.live(120.0)
-        await one.world.operations.close_incident(incident.id, person="ann", via="cli", reason="enough")
+        await one.world.operations.close_incident(incident.id, by=Principal("ann", "cli"), reason="enough")
         before = len(one.thread())
         await one.live(700.0)
         assert "CLOSED" in shown(one.top()[0])

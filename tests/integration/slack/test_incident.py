@@ -7,6 +7,7 @@ import pytest
 
 from receiver.core.incident import Phase
 from receiver.core.playbook import ApprovalPolicy
+from receiver.core.principal import Principal
 from tests.integration.slack.scene import policy_of, scene, shown
 from tests.simulation.world import playbook, policy, step
 
@@ -57,7 +58,7 @@ async def test_a_request_for_approval_is_a_card_that_shows_its_decision(tmp_path
         assert card.broadcast
         assert f"`remediator approve {incident.id}`" in shown(card)
         assert "<!subteam^S0123456>" in shown(card)
-        await one.world.operations.vote(incident.id, person="ann", approve=True, reason="", via="cli")
+        await one.world.operations.vote(incident.id, by=Principal("ann", "cli"), approve=True, reason="")
         await one.live(10.0)
         assert "✅ Approved: step restart" in shown(card)
         assert "approved by ann" in shown(card)
@@ -75,7 +76,7 @@ async def test_a_failure_is_broadcast_and_calls_those_of_its_severity(tmp_path: 
         await one.world.fire()
         await one.live(10.0)
         incident = await one.world.incident()
-        await one.world.operations.vote(incident.id, person="ann", approve=False, reason="not now", via="cli")
+        await one.world.operations.vote(incident.id, by=Principal("ann", "cli"), approve=False, reason="not now")
         await one.live(900.0)
         (failed,) = [message for message in one.thread() if "Needs a person" in shown(message)]
         assert failed.broadcast
@@ -110,7 +111,7 @@ async def test_more_than_one_entry_a_second_is_one_message(tmp_path: Path) -> No
         before = len(one.thread())
         incident = await one.world.incident()
         for number in range(10):
-            await one.world.operations.note(incident.id, person="ann", via="cli", text=f"note {number}")
+            await one.world.operations.note(incident.id, by=Principal("ann", "cli"), text=f"note {number}")
             await one.live(0.1)
         await one.live(2.0)
         added = one.thread()[before:]
@@ -133,6 +134,6 @@ async def test_a_header_is_edited_every_five_seconds_at_most_and_at_once_when_it
         incident = await one.world.incident()
         await one.world.fire(replace(one.world.alert(), fingerprint="a" * 16))
         await one.live(0.2)
-        await one.world.operations.close_incident(incident.id, person="ann", via="cli", reason="enough")
+        await one.world.operations.close_incident(incident.id, by=Principal("ann", "cli"), reason="enough")
         await one.live(0.2)
         assert "CLOSED" in shown(one.top()[0])

@@ -9,6 +9,7 @@ import pytest
 from receiver.chat.slack.chat import SlackChat
 from receiver.chat.slack.joining import redaction
 from receiver.core.alert import Alert
+from receiver.core.principal import Principal
 from receiver.metrics import Metrics
 from receiver.settings import load
 from tests.integration.slack.scene import scene
@@ -66,14 +67,14 @@ async def test_secrets_in_alerts_notes_and_errors_do_not_reach_slack_or_the_logs
         await one.live(20.0)
         incident = await one.world.incident()
         for text in (*ENVIRONMENT.values(), *BY_SHAPE):
-            await one.world.operations.note(incident.id, person="ann", via="cli", text=f"see {text} there")
+            await one.world.operations.note(incident.id, by=Principal("ann", "cli"), text=f"see {text} there")
         for length in range(270, 300, 3):
             text = f"{'x' * length} pass<word>&known-by-value-2"
-            await one.world.operations.note(incident.id, person="ann", via="cli", text=text)
+            await one.world.operations.note(incident.id, by=Principal("ann", "cli"), text=text)
             await one.live(2.0)
-        await one.world.operations.take_over(incident.id, person="ann", via="cli", reason=" ".join(BY_SHAPE))
+        await one.world.operations.take_over(incident.id, by=Principal("ann", "cli"), reason=" ".join(BY_SHAPE))
         await one.world.operations.close_incident(
-            incident.id, person="ann", via="cli", reason="it was known-by-value-5, and known-only-by-value-1"
+            incident.id, by=Principal("ann", "cli"), reason="it was known-by-value-5, and known-only-by-value-1"
         )
         await one.live(200.0)
         said = json.dumps([[one.text, one.blocks, one.metadata] for one in one.messages()], ensure_ascii=False)

@@ -77,3 +77,12 @@ def test_a_request_for_approval_says_how_to_answer_and_whether_a_reason_is_neede
     assert "0 of 2 approvals; open until 2026-11-25 02:15:00Z" in lines
     reason = ' --reason "..."' if needed else ""
     assert f"  remediator approve i-1{reason}" in lines
+
+
+def test_a_decision_is_shown_with_how_its_person_had_signed_in_and_from_where() -> None:
+    data = {"person": "ann", "via": "cli", "signed_in": "token", "address": "192.0.2.7"}
+    entry = {"at": "2026-11-24T02:13:14.418Z", "text": "Seen by ann (via cli).", "data": data}
+    (line,) = printed(lambda to: to.entry(entry))
+    assert line.endswith("Seen by ann (via cli).  [signed in by token from 192.0.2.7]")
+    (line,) = printed(lambda to: to.entry({**entry, "data": {"signed_in": "", "address": ""}}))
+    assert line.endswith("Seen by ann (via cli).")

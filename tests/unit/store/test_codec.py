@@ -34,6 +34,28 @@ def test_an_event_comes_back_equal() -> None:
         assert codec.decode_event(name, version, body) == event
 
 
+@pytest.mark.parametrize(
+    ("name", "stored", "event"),
+    [
+        (
+            "Voted",
+            b'{"approval":"p-1","person":"ann","approve":true,"reason":"","via":"cli"}',
+            ev.Voted("p-1", "ann", approve=True, reason="", via="cli"),
+        ),
+        ("Acknowledged", b'{"person":"ann","via":"cli"}', ev.Acknowledged("ann", "cli")),
+        ("TakenOver", b'{"person":"ann","via":"cli","reason":"mine"}', ev.TakenOver("ann", "cli", "mine")),
+        ("Noted", b'{"text":"seen","person":"ann","via":"cli"}', ev.Noted("seen", "ann", "cli")),
+        ("Closed", b'{"person":"ann","reason":"false alarm","via":"cli"}', ev.Closed("ann", "false alarm", "cli")),
+    ],
+)
+def test_a_decision_stored_before_audits_reads_as_one_of_which_no_more_is_known(
+    name: str, stored: bytes, event: ev.Event
+) -> None:
+    decoded = codec.decode_event(name, 1, stored)
+    assert decoded == event
+    assert (getattr(decoded, "signed_in", None), getattr(decoded, "address", None)) == ("", "")
+
+
 def test_long_events_are_compressed_and_short_ones_stay_readable() -> None:
     assert codec.encode_event(ev.Noted("short"))[2].startswith(b'{"text":"short"')
     assert len(codec.encode_event(ev.Noted("long" * 10_000))[2]) < 1000

@@ -11,6 +11,7 @@ from receiver.core.alert import Alert
 from receiver.core.events import Opened, Recorded
 from receiver.core.fold import evolve
 from receiver.core.incident import Incident
+from receiver.core.principal import Principal
 from receiver.core.severity import Severity
 from receiver.metrics import Metrics
 from receiver.people import People, Person, Role, hash_token
@@ -95,30 +96,39 @@ class KeepingOperations:
     says: Said = Said("done", "done so")
     asked: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     state: dict[str, Any] = field(
-        default_factory=lambda: {"everything": False, "playbooks": (), "by": "", "at": 0.0, "file": None}
+        default_factory=lambda: {
+            "everything": False,
+            "playbooks": (),
+            "by": "",
+            "at": 0.0,
+            "file": None,
+            "via": "",
+            "signed_in": "",
+            "address": "",
+        }
     )
 
     def _keep(self, what: str, **how: Any) -> Said:
         self.asked.append((what, how))
         return self.says
 
-    async def vote(self, incident_id: str, *, person: str, approve: bool, reason: str, via: str) -> Said:
-        return self._keep("vote", id=incident_id, person=person, approve=approve, reason=reason, via=via)
+    async def vote(self, incident_id: str, *, by: Principal, approve: bool, reason: str) -> Said:
+        return self._keep("vote", id=incident_id, by=by, approve=approve, reason=reason)
 
-    async def acknowledge(self, incident_id: str, *, person: str, via: str) -> Said:
-        return self._keep("acknowledge", id=incident_id, person=person, via=via)
+    async def acknowledge(self, incident_id: str, *, by: Principal) -> Said:
+        return self._keep("acknowledge", id=incident_id, by=by)
 
-    async def take_over(self, incident_id: str, *, person: str, via: str, reason: str = "") -> Said:
-        return self._keep("take_over", id=incident_id, person=person, via=via, reason=reason)
+    async def take_over(self, incident_id: str, *, by: Principal, reason: str = "") -> Said:
+        return self._keep("take_over", id=incident_id, by=by, reason=reason)
 
-    async def close_incident(self, incident_id: str, *, person: str, via: str, reason: str) -> Said:
-        return self._keep("close", id=incident_id, person=person, via=via, reason=reason)
+    async def close_incident(self, incident_id: str, *, by: Principal, reason: str) -> Said:
+        return self._keep("close", id=incident_id, by=by, reason=reason)
 
-    async def note(self, incident_id: str, *, person: str, via: str, text: str) -> Said:
-        return self._keep("note", id=incident_id, person=person, via=via, text=text)
+    async def note(self, incident_id: str, *, by: Principal, text: str) -> Said:
+        return self._keep("note", id=incident_id, by=by, text=text)
 
-    async def kill(self, *, on: bool, person: str, playbook: str | None = None) -> Said:
-        return self._keep("kill", on=on, person=person, playbook=playbook)
+    async def kill(self, *, on: bool, by: Principal, playbook: str | None = None) -> Said:
+        return self._keep("kill", on=on, by=by, playbook=playbook)
 
     def kill_state(self) -> dict[str, Any]:
         return self.state

@@ -11,6 +11,7 @@ from receiver.core import events as ev
 from receiver.core.alert import Alert, AlertStatus
 from receiver.core.events import Recorded
 from receiver.core.outbox import OutboxRow
+from receiver.core.principal import Principal
 from receiver.ports import AlertRow, Letter, Quarantined
 from receiver.web.ports import Reloaded
 from tests.unit.house.sources import ROOT
@@ -183,6 +184,7 @@ async def test_an_unknown_incident_is_a_404(path: str) -> None:
     assert "i-9" in answer.json()["detail"]
 
 
+BY = Principal("local", "api", "loopback", "127.0.0.1")
 VERBS = [
     ("ack", {}, "acknowledge", {}),
     ("takeover", {"reason": "mine"}, "take_over", {"reason": "mine"}),
@@ -192,19 +194,19 @@ VERBS = [
 
 
 @pytest.mark.parametrize(("verb", "body", "asked", "how"), VERBS)
-async def test_a_verb_reaches_the_operations_with_person_and_channel(
+async def test_a_verb_reaches_the_operations_with_who_acts_and_how_they_came(
     verb: str, body: dict[str, str], asked: str, how: dict[str, str]
 ) -> None:
     one = edge()
     answer = await post(one, f"/api/v1/incidents/i-1/{verb}", body)
     assert answer.json() == {"ok": True, "text": "done so"}
-    assert one.operations.asked == [(asked, {"id": "i-1", "person": "local", "via": "api", **how})]
+    assert one.operations.asked == [(asked, {"id": "i-1", "by": BY, **how})]
 
 
 async def test_the_command_line_is_told_apart() -> None:
     one = edge()
     await post(one, "/api/v1/incidents/i-1/ack", {}, **{"user-agent": "remediator-cli"})
-    assert one.operations.asked[0][1]["via"] == "cli"
+    assert one.operations.asked[0][1]["by"] == replace(BY, via="cli")
 
 
 @pytest.mark.parametrize(("status", "code"), [("conflict", 409), ("not_found", 404), ("forbidden", 403)])
@@ -254,7 +256,7 @@ async def test_the_kill_switch_is_shown_and_turned() -> None:
     one = edge()
     assert (await get(one, "/api/v1/kill")).json()["on"] is False
     await post(one, "/api/v1/kill", {"on": True, "playbook": "service-down"})
-    assert one.operations.asked == [("kill", {"on": True, "person": "local", "playbook": "service-down"})]
+    assert one.operations.asked == [("kill", {"on": True, "by": BY, "playbook": "service-down"})]
     one.operations.state |= {"file": "/var/lib/remediator.kill"}
     assert (await get(one, "/api/v1/kill")).json()["on"] is True
 

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from receiver.core.outbox import OutboxRow
+from receiver.core.principal import Principal
 from receiver.people import People, Role
 from receiver.ports import Letter
 from tests.unit.web.fakes import TOKENS, WEBHOOK, Edge, everybody, payload
@@ -145,7 +146,16 @@ async def test_without_people_loopback_may_do_everything_but_approve(path: str, 
         assert edge.operations.asked == []
     else:
         assert answer.status_code == 200
-        assert all(how["person"] == "local" for _, how in edge.operations.asked)
+        assert all(how["by"] == Principal("local", "api", "loopback", "127.0.0.1") for _, how in edge.operations.asked)
+
+
+async def test_a_decision_says_whose_token_it_came_with_and_from_where() -> None:
+    edge = Edge(people=everybody())
+    transport = httpx.ASGITransport(app=edge.site, client=("203.0.113.9", 4711))
+    headers = {"authorization": f"Bearer {TOKENS[Role.APPROVER]}", "user-agent": "remediator-cli/1"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:9797", headers=headers) as client:
+        assert (await client.post("/api/v1/incidents/i-1/approve", json={})).status_code == 200
+    assert edge.operations.asked[0][1]["by"] == Principal("approver", "cli", "token", "203.0.113.9")
 
 
 async def test_a_wrong_token_on_loopback_is_never_taken_for_none() -> None:
