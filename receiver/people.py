@@ -6,9 +6,10 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 _PREFIX = "rmd_"
 _HASH = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
@@ -33,6 +34,27 @@ class Role(StrEnum):
         return order.index(self) >= order.index(other)
 
 
+class SlackId(NamedTuple):
+    """A user of one Slack workspace. Both ids count: names and e-mail addresses can be changed by their owner."""
+
+    team: str
+    user: str
+
+
+class Identity(NamedTuple):
+    """Who signs in by the web: a provider's issuer URL and the subject that it calls them.
+
+    Behind a reverse proxy that signs people in, the provider is `PROXY` and the subject the user name.
+    """
+
+    provider: str
+    subject: str
+
+
+PROXY = "proxy"
+"""The provider of identities that a trusted reverse proxy vouches for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """Somebody, as people.yaml tells it.
@@ -42,12 +64,18 @@ class Person:
         name: for people.
         roles: what they may do.
         token_hashes: of their tokens; several while one is being replaced.
+        slack: their Slack users.
+        identities: with which they sign in by the web.
+        email: their address, None when it isn't told.
     """
 
     id: str
     name: str
     roles: frozenset[Role]
     token_hashes: tuple[str, ...] = field(default=(), repr=False)
+    slack: tuple[SlackId, ...] = ()
+    identities: tuple[Identity, ...] = ()
+    email: str | None = None
 
     def may(self, role: Role) -> bool:
         """Whether one of their roles includes this one."""
@@ -76,9 +104,33 @@ class People:
                     found = person
         return found
 
+    def by_slack(self, team: str, user: str) -> Person | None:
+        """Return whose Slack user it is; None when it is nobody's, or not one person's alone."""
+        wanted = SlackId(team, user)
+        return _only(person for person in self.by_id.values() if wanted in person.slack)
+
+    def by_identity(self, provider: str, subject: str) -> Person | None:
+        """Return who signs in so; letter case counts. None when it is nobody, or not one person alone."""
+        wanted = Identity(provider, subject)
+        return _only(person for person in self.by_id.values() if wanted in person.identities)
+
+    def by_email(self, email: str) -> Person | None:
+        """Return whose address it is, whatever its letter case; None when it is nobody's, or not one person's alone.
+
+        Ask it only with an address that somebody else has verified.
+        """
+        wanted = email.strip().lower()
+        return _only(person for person in self.by_id.values() if person.email and person.email.lower() == wanted)
+
     def who_may(self, role: Role) -> tuple[Person, ...]:
         """Return everybody whose roles include this one."""
         return tuple(person for person in self.by_id.values() if person.may(role))
+
+
+def _only(found: Iterable[Person]) -> Person | None:
+    """Return the only one: of two, nobody is known to be the one who asks."""
+    people = tuple(found)
+    return people[0] if len(people) == 1 else None
 
 
 def make_token() -> tuple[str, str]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from receiver.people import People, Person, Role, is_token_hash
-from receiver.playbooks.fields import Name, Word
+from receiver.people import PROXY, Identity, People, Person, Role, SlackId, is_token_hash
+from receiver.playbooks.fields import Name, Word, check_url
 from receiver.playbooks.positions import Loc, Node, place_of
 from receiver.playbooks.problems import PolicyError, Problem, errors_of, in_order
 from receiver.playbooks.reader import read_file
@@ -38,6 +39,61 @@ TokenHash = Annotated[
 """The hash of a token."""
 
 
+def _slack_team(value: str) -> str:
+    if not _SLACK_TEAM.fullmatch(value):
+        raise _wrong(f"{value[:40]!r} is no id of a Slack workspace: T and capital letters and digits, never its name")
+    return value
+
+
+def _slack_user(value: str) -> str:
+    if not _SLACK_USER.fullmatch(value):
+        raise _wrong(f"{value[:40]!r} is no id of a Slack user: U or W and capital letters and digits, never a name")
+    return value
+
+
+def _email(value: str) -> str:
+    if not _EMAIL.fullmatch(value) or len(value) > 254:
+        raise _wrong(f"{value[:80]!r} is no e-mail address")
+    return value
+
+
+def _provider(value: str) -> str:
+    return value if value == PROXY else check_url(value, ("https", "http"))
+
+
+def _wrong(message: str) -> PydanticCustomError:
+    return PydanticCustomError("policy", "{message}", {"message": message})
+
+
+_SLACK_TEAM = re.compile(r"[TE][A-Z0-9]{2,30}", re.ASCII)
+_SLACK_USER = re.compile(r"[UW][A-Z0-9]{2,30}", re.ASCII)
+_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
+
+
+def _text_like(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern})
+
+
+class SlackIdModel(Model):
+    """A user of a Slack workspace, by ids: a name can be taken by somebody else."""
+
+    team: Annotated[str, AfterValidator(_slack_team), _text_like(f"^{_SLACK_TEAM.pattern}$")] = Field(
+        description="The workspace's id; `remediator slack check` prints it."
+    )
+    user: Annotated[str, AfterValidator(_slack_user), _text_like(f"^{_SLACK_USER.pattern}$")] = Field(
+        description="The user's id: in Slack's profile, `Copy member ID`."
+    )
+
+
+class IdentityModel(Model):
+    """With what somebody signs in by the web."""
+
+    provider: Annotated[str, AfterValidator(_provider), _text_like("^(proxy|https?://.*)$")] = Field(
+        description="The issuer's URL, exactly as it names itself, or `proxy` for the trusted reverse proxy."
+    )
+    subject: Word = Field(description="Its `sub` for the person, or the proxy's user name; letter case counts.")
+
+
 class PersonModel(Model):
     """Somebody who may use the service."""
 
@@ -53,6 +109,11 @@ class PersonModel(Model):
         [],
         max_length=10,
         description="Hashes of their tokens, made by `remediator token`; several while one is replaced.",
+    )
+    slack: list[SlackIdModel] = Field([], max_length=20, description="Their Slack users, one a workspace.")
+    identities: list[IdentityModel] = Field([], max_length=20, description="With what they sign in by the web.")
+    email: Annotated[str, AfterValidator(_email), _text_like(f"^{_EMAIL.pattern}$")] | None = Field(
+        None, description="Their address; by it a sign-in whose provider verified it may be known."
     )
 
 
@@ -71,11 +132,19 @@ def load_people(path: Path) -> People:
     file, problems = _examine(path)
     if file is None or errors_of(problems):
         raise PolicyError(errors_of(problems))
-    found = {
-        person.id: Person(person.id, person.name, frozenset(map(Role, person.roles)), tuple(person.tokens))
-        for person in file.people
-    }
-    return People(found)
+    return People({person.id: _person(person) for person in file.people})
+
+
+def _person(person: PersonModel) -> Person:
+    return Person(
+        id=person.id,
+        name=person.name,
+        roles=frozenset(map(Role, person.roles)),
+        token_hashes=tuple(person.tokens),
+        slack=tuple(SlackId(one.team, one.user) for one in person.slack),
+        identities=tuple(Identity(one.provider, one.subject) for one in person.identities),
+        email=person.email,
+    )
 
 
 def check_people_file(path: Path) -> list[Problem]:
@@ -95,15 +164,25 @@ def _examine(path: Path) -> tuple[PeopleFileModel | None, list[Problem]]:
 
 
 def _duplicates(file: PeopleFileModel, node: Node) -> Iterator[Problem]:
-    ids: set[str] = set()
-    owners: dict[str, str] = {}
+    seen: set[tuple[str, Hashable]] = set()
     for index, person in enumerate(file.people):
-        loc: Loc = ("people", index)
-        if person.id in ids:
-            yield Problem(place_of(node, (*loc, "id")), f"person `{person.id}` is here a second time")
-        ids.add(person.id)
-        for number, token in enumerate(person.tokens):
-            owner = owners.setdefault(token, f"{index}")
-            if owner != f"{index}" or token in person.tokens[:number]:
-                text = f"this token of `{person.id}` is here a second time; a token belongs to one person"
-                yield Problem(place_of(node, (*loc, "tokens", number)), text)
+        for what, value, place, owned in _keys(person):
+            if (what, value) in seen:
+                text = f"person `{person.id}` is here a second time"
+                if owned:
+                    text = f"this {what} of `{person.id}` is here a second time; {owned} belongs to one person"
+                yield Problem(place_of(node, ("people", index, *place)), text)
+            seen.add((what, value))
+
+
+def _keys(person: PersonModel) -> Iterator[tuple[str, Hashable, Loc, str]]:
+    """Yield what means this person and nobody else: what it is, the value, its place, and its name in a sentence."""
+    yield "id", person.id, ("id",), ""
+    for number, token in enumerate(person.tokens):
+        yield "token", token, ("tokens", number), "a token"
+    for number, user in enumerate(person.slack):
+        yield "Slack user", (user.team, user.user), ("slack", number), "a Slack user"
+    for number, one in enumerate(person.identities):
+        yield "identity", (one.provider, one.subject), ("identities", number), "an identity"
+    if person.email is not None:
+        yield "e-mail address", person.email.lower(), ("email",), "an address"

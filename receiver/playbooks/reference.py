@@ -33,6 +33,8 @@ _TITLES = {
     "VerifyModel": "verify",
     "QueryModel": "verify.queries",
     "PersonModel": "people",
+    "SlackIdModel": "people.slack",
+    "IdentityModel": "people.identities",
 }
 
 _INTRODUCTION = """# Playbook reference

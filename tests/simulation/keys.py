@@ -619,6 +619,14 @@ ELSEWHERE: Final[Mapping[str, tuple[str, str]]] = {
     "PeopleFileModel.people": (PEOPLE, "test_a_token_means_its_person_and_nothing_else_does"),
     "PersonModel.id": (PEOPLE, "test_a_token_means_its_person_and_nothing_else_does"),
     "PersonModel.tokens": (PEOPLE, "test_a_token_means_its_person_and_nothing_else_does"),
+    **dict.fromkeys(
+        (
+            *("PersonModel.slack", "SlackIdModel.team", "SlackIdModel.user"),
+            *("PersonModel.identities", "IdentityModel.provider", "IdentityModel.subject"),
+            "PersonModel.email",
+        ),
+        (PEOPLE, "test_people_are_known_by_slack_users_identities_and_addresses"),
+    ),
     "PersonModel.roles": (AUTH, "test_each_change_needs_its_role"),
     "PersonModel.name": (AUTH, "test_each_change_needs_its_role"),
 }

@@ -10,6 +10,7 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from receiver.core.principal import Principal
 from receiver.people import Role
 from receiver.web import feed, stream
 from tests.integration.web.service import Running, running
@@ -51,7 +52,7 @@ async def opened(one: Running) -> str:
 
 
 async def note(one: Running, incident: str, text: str) -> None:
-    assert (await one.world.operations.note(incident, person="ann", via="cli", text=text)).ok
+    assert (await one.world.operations.note(incident, by=Principal("ann", "cli"), text=text)).ok
 
 
 async def test_an_incident_is_streamed_from_its_beginning_in_the_shape_of_its_timeline(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.people import People, Person, Role, hash_token, is_token_hash, make_token
+from receiver.people import Identity, People, Person, Role, SlackId, hash_token, is_token_hash, make_token
 from receiver.playbooks import PolicyError
 from receiver.playbooks.people_file import check_people_file, load_people
 
@@ -90,11 +90,110 @@ def test_hashes_are_not_printed() -> None:
     ],
 )
 def test_a_mistake_is_told_at_its_place(tmp_path: Path, old: str, new: str, where: str, words: str) -> None:
-    path = write(tmp_path, GOOD.replace(old, new, 1))
+    told_at(tmp_path, GOOD.replace(old, new, 1), where, words)
+
+
+def told_at(tmp_path: Path, text: str, where: str, words: str) -> None:
+    path = write(tmp_path, text)
     found = [str(problem).removeprefix(f"{path}:") for problem in check_people_file(path)]
     assert any(line.startswith(f"{where}: ") and words in line for line in found), found
     with pytest.raises(PolicyError):
         load_people(path)
+
+
+FULL = """\
+people:
+  - id: alice
+    name: Alice
+    roles: [approver]
+    email: Alice@Example.com
+    slack: [{team: T0ACME, user: U0ALICE}, {team: T0OTHER, user: U0ALICE}]
+    identities: [{provider: "https://id.example.com", subject: "17"}, {provider: proxy, subject: alice}]
+  - id: bob
+    name: Bob
+    roles: [viewer]
+    email: bob@example.com
+    slack: [{team: T0ACME, user: W0BOB}]
+    identities: [{provider: proxy, subject: bob}]
+"""
+
+
+def test_people_are_known_by_slack_users_identities_and_addresses(tmp_path: Path) -> None:
+    people = load_people(write(tmp_path, FULL))
+    alice, bob = people.get("alice"), people.get("bob")
+    assert alice is not None
+    assert people.by_slack("T0ACME", "U0ALICE") is people.by_slack("T0OTHER", "U0ALICE") is alice
+    assert people.by_slack("T0ACME", "W0BOB") is bob
+    assert people.by_identity("https://id.example.com", "17") is people.by_identity("proxy", "alice") is alice
+    assert people.by_email("ALICE@example.COM") is alice
+
+
+@pytest.mark.parametrize(("team", "user"), [("T0OTHER", "W0BOB"), ("T0ACME", "alice"), ("", ""), ("t0acme", "U0ALICE")])
+def test_a_slack_user_of_another_workspace_or_a_name_is_nobody(tmp_path: Path, team: str, user: str) -> None:
+    assert load_people(write(tmp_path, FULL)).by_slack(team, user) is None
+
+
+@pytest.mark.parametrize(
+    ("provider", "subject"),
+    [
+        ("https://id.example.com/", "17"),
+        ("proxy", "17"),
+        ("proxy", "Alice"),
+        ("https://id.example.com", "alice"),
+        ("", ""),
+    ],
+)
+def test_an_identity_is_its_provider_and_its_subject(tmp_path: Path, provider: str, subject: str) -> None:
+    assert load_people(write(tmp_path, FULL)).by_identity(provider, subject) is None
+
+
+@pytest.mark.parametrize("email", ["", "alice@example.org", "alice", "alice@example.com.evil.example"])
+def test_another_address_is_nobody_s(tmp_path: Path, email: str) -> None:
+    assert load_people(write(tmp_path, FULL)).by_email(email) is None
+
+
+def test_of_two_who_could_be_meant_it_is_nobody() -> None:
+    both = {
+        name: Person(
+            name,
+            name,
+            frozenset({Role.ADMIN}),
+            slack=(SlackId("T1", "U1"),),
+            identities=(Identity("proxy", "x"),),
+            email="x@example.com",
+        )
+        for name in ("a", "b")
+    }
+    people = People(both)
+    assert people.by_slack("T1", "U1") is people.by_identity("proxy", "x") is people.by_email("x@example.com") is None
+
+
+def test_who_has_no_address_is_not_found_by_an_empty_one() -> None:
+    assert People({"a": Person("a", "A", frozenset({Role.ADMIN}))}).by_email("") is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "words"),
+    [
+        ("W0BOB", "bob", "12:34", "is no id of a Slack user"),
+        ("W0BOB", "U0bob", "12:34", "is no id of a Slack user"),
+        ("{team: T0ACME, user: W0BOB}", "{team: acme, user: W0BOB}", "12:20", "is no id of a Slack workspace"),
+        ("{team: T0ACME, user: W0BOB}", "{user: W0BOB}", "12:13", "`team`"),
+        ("{team: T0ACME, user: W0BOB}", "W0BOB", "12:13", "needs"),
+        ("W0BOB", "U0ALICE", "12:13", "a Slack user belongs to one person"),
+        ("subject: bob", "subject: alice", "13:18", "an identity belongs to one person"),
+        ("provider: proxy, subject: bob", "provider: okta, subject: bob", "13:29", "must begin with"),
+        ("provider: proxy, subject: bob", 'provider: proxy, subject: ""', "13:45", "empty"),
+        ("bob@example.com", "ALICE@example.com", "11:12", "an address belongs to one person"),
+        ("bob@example.com", "bob", "11:12", "is no e-mail address"),
+        ("bob@example.com", "bob@exämple.com", "11:12", "is no e-mail address"),
+    ],
+)
+def test_a_mistake_in_who_somebody_is_is_told_at_its_place(
+    tmp_path: Path, old: str, new: str, where: str, words: str
+) -> None:
+    assert FULL.count(old)
+    told_at(tmp_path, new.join(FULL.rsplit(old, 1)), where, words)
 
 
 @pytest.mark.parametrize("secret", ["rmd_secret", "{rmd_secret: x}", "[rmd_secret]", "rmd_secret: x"])
