@@ -11,7 +11,7 @@ from receiver.control import KillSwitch
 from receiver.core import events as ev
 from receiver.core.guardrails import Kill
 from receiver.core.incident import Approval, Incident
-from receiver.core.machine import given_up
+from receiver.core.machine import PAUSE, given_up
 from receiver.core.playbook import Playbook
 from receiver.core.principal import Principal
 from receiver.engine import Engine, NotFound, Refusal
@@ -82,6 +82,28 @@ class Operations:
             return [*given_up(incident, f"{by.person} took over"), taken]
 
         return await self._record(incident_id, decide, lambda one: f"yours now; {_what_now(one)}")
+
+    async def pause(self, incident_id: str, *, by: Principal, reason: str = "") -> Answer:
+        """Stop automation for an incident without taking it; what is under way finishes and is told."""
+
+        def decide(incident: Incident, _playbook: Playbook, now: float) -> Sequence[ev.Event]:
+            _still_automatic(incident)
+            if incident.paused_by is not None:
+                raise Refusal(f"{incident.paused_by} has paused it already")
+            return [ev.Paused(by.person, reason=reason.strip(), until=now + PAUSE, **_audit(by))]
+
+        return await self._record(incident_id, decide, lambda one: f"paused; {_what_now(one)}")
+
+    async def resume(self, incident_id: str, *, by: Principal, reason: str = "") -> Answer:
+        """Let automation of a paused incident go on, from the step boundary where it stands."""
+
+        def decide(incident: Incident, _playbook: Playbook, _now: float) -> Sequence[ev.Event]:
+            _still_automatic(incident)
+            if incident.paused_by is None:
+                raise Refusal(f"{incident.id} is not paused ({_what_now(incident)})")
+            return [ev.Resumed(by.person, reason=reason.strip(), **_audit(by))]
+
+        return await self._record(incident_id, decide, lambda one: f"goes on; {_what_now(one)}")
 
     async def close_incident(self, incident_id: str, *, by: Principal, reason: str) -> Answer:
         """End an incident by hand; refused while an action is under way and not in doubt."""
@@ -155,6 +177,14 @@ def _still_stopped(state: Kill, playbook: str | None) -> str:
 def _still_open(incident: Incident) -> None:
     if not incident.open:
         raise Refusal(f"{incident.id} is {incident.phase.value} already")
+
+
+def _still_automatic(incident: Incident) -> None:
+    _still_open(incident)
+    if incident.owner is not None:
+        raise Refusal(f"{incident.owner} took {incident.id} over: automation is off for it")
+    if incident.escalation is not None:
+        raise Refusal(f"{incident.id} is with people: automation is off for it ({incident.escalation})")
 
 
 def _pending(incident: Incident) -> Approval:

@@ -172,6 +172,8 @@ def _verbs(commands: Any) -> None:
         "deny": "deny what an incident asks for",
         "ack": "say that you have seen an incident",
         "takeover": "stop automation for an incident: it is yours",
+        "pause": "stop automation for an incident without taking it; people are called after an hour",
+        "resume": "let automation of a paused incident go on",
         "close": "end an incident by hand",
     }
     for name, text in verbs.items():

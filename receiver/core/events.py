@@ -355,6 +355,32 @@ class TakenOver:
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """A person stopped automation without taking the incident: what is under way finishes and is told, nothing begins.
+
+    People are called at `until`, UNIX seconds, unless somebody lets it go on before.
+    """
+
+    person: str
+    via: str
+    reason: str = ""
+    until: float = 0.0
+    signed_in: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A person let automation go on, from the step boundary where it stood."""
+
+    person: str
+    via: str
+    reason: str = ""
+    signed_in: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Noted:
     """Somebody, or the service itself, added a remark."""
 
@@ -409,6 +435,8 @@ Event: TypeAlias = (
     | CleanupInterrupted
     | Acknowledged
     | TakenOver
+    | Paused
+    | Resumed
     | Noted
     | Resolved
     | Closed

@@ -276,7 +276,7 @@ def _escalated(incident: Incident, event: ev.Escalated, at: float) -> Incident:
         check=None,
     )
     # An action in doubt goes on being asked for, but people and the metric that calls them must see it as theirs.
-    return replace(after, approval=None, phase=Phase.ESCALATED)
+    return replace(after, approval=None, phase=Phase.ESCALATED, paused_by=None, paused_until=None)
 
 
 def _paged(incident: Incident, event: ev.Paged, at: float) -> Incident:
@@ -295,9 +295,20 @@ def _taken_over(incident: Incident, event: ev.TakenOver, at: float) -> Incident:
     return replace(
         after.settled(),
         owner=event.person,
+        paused_by=None,
+        paused_until=None,
         approval=None,
         phase=incident.phase if keeps else Phase.ESCALATED,
     )
+
+
+def _paused(incident: Incident, event: ev.Paused, at: float) -> Incident:
+    # What refused is forgotten: nobody asks again meanwhile, and that must not look like asking in vain.
+    return replace(incident.settled(), paused_by=event.person, paused_until=event.until)
+
+
+def _resumed(incident: Incident, event: ev.Resumed, at: float) -> Incident:
+    return replace(incident, paused_by=None, paused_until=None)
 
 
 def _cleanup_planned(incident: Incident, event: ev.CleanupPlanned, at: float) -> Incident:
@@ -349,6 +360,8 @@ _FOLDS: dict[type[Any], Callable[..., Incident]] = dict(
         _fold(ev.CleanupInterrupted, _cleanup_interrupted),
         _fold(ev.Acknowledged, _acknowledged),
         _fold(ev.TakenOver, _taken_over),
+        _fold(ev.Paused, _paused),
+        _fold(ev.Resumed, _resumed),
         _fold(ev.Noted, _noted),
         _fold(ev.Resolved, _resolved),
         _fold(ev.Closed, _closed),

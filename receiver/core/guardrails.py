@@ -173,7 +173,10 @@ def _people(facts: Facts, now: float) -> Answer:
         return Answer("taken_over", Word.REFUSED, f"{incident.owner} took it over")
     if incident.escalation is not None:
         return Answer("taken_over", Word.REFUSED, "it is escalated: automation is off for it")
-    return Answer("taken_over", Word.ALLOWED, "nobody took it over")
+    if incident.paused_by is not None:
+        release = f"remediator resume {incident.id}"
+        return Answer("taken_over", Word.REFUSED, f"{incident.paused_by} paused it", release)
+    return Answer("taken_over", Word.ALLOWED, "nobody took it over or paused it")
 
 
 def _age(facts: Facts, now: float) -> Answer:

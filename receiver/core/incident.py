@@ -184,6 +184,7 @@ class Incident:
             `give_up_at`.
         page_at: when people are called (again); None: they are not.
         last_action_end: UNIX seconds, 0.0 when nothing was done.
+        paused_by: who stopped automation without taking it; nothing begins, and people are called at `paused_until`.
     """
 
     id: str
@@ -226,6 +227,8 @@ class Incident:
     evidence: tuple[Mapping[str, Any], ...] = ()
     last_action_end: float = 0.0
     owner: str | None = None
+    paused_by: str | None = None
+    paused_until: float | None = None
     acknowledged_by: str | None = None
     acknowledged_at: float | None = None
     escalation: str | None = None
@@ -267,8 +270,8 @@ class Incident:
     def stands_as(self, other: Incident) -> bool:
         """Whether what a decision about its next step rests on is the same in both; alerts may have come meanwhile."""
         return (
-            (self.phase, self.automatic, self.version, self.done)
-            == (other.phase, other.automatic, other.version, other.done)
+            (self.phase, self.automatic, self.paused_by, self.version, self.done)
+            == (other.phase, other.automatic, other.paused_by, other.version, other.done)
             and _begun(self) == _begun(other)
             and _asked(self) == _asked(other)
         )

@@ -21,6 +21,9 @@ GONE_TIMEOUT = 300.0
 CLEANUP_TRIES = 3
 """Times that taking back is tried before people are asked."""
 
+PAUSE = 3600.0
+"""Seconds that a person may stop automation before people are called: a pause must not outlive who remembers it."""
+
 FRESH = 120.0
 """Seconds that a diagnosis counts before the first action; an older one is made again."""
 
@@ -47,11 +50,7 @@ def due(incident: Incident, playbook: Playbook, now: float) -> Command | None:
         case Phase.TRIAGE:
             return _due_in_triage(incident, playbook, now)
         case Phase.AWAITING_APPROVAL:
-            approval = incident.approval
-            if approval is None or approval.state != "approved" or approval.suspended or _waits(incident, now):
-                return None
-            step = step_named(playbook, approval.step)
-            return RunStep(step, approval) if step is not None else None
+            return _due_when_approved(incident, playbook, now)
         case Phase.CLEANUP:
             return _due_in_cleanup(incident, playbook, now)
         case _:
@@ -76,6 +75,7 @@ def wake(incident: Incident, playbook: Playbook, now: float) -> float | None:
         incident.resolve_by if incident.phase is Phase.HOLDING else None,
         incident.cleanup_at if incident.phase is Phase.CLEANUP else None,
         incident.settle_until if incident.phase is Phase.TRIAGE else None,
+        incident.paused_until,
         voting.wake(incident.approval),
     ]
     ahead = [time for time in times if time is not None and time > now]
@@ -166,11 +166,19 @@ def _hopeless(incident: Incident, playbook: Playbook, now: float) -> str | None:
     acts = incident.confirmed is True and playbook.steps and not incident.observed
     if incident.gone_checked and incident.firing == 0 and not acts:
         return "the alert resolved, but that the service works again could not be shown"
+    if (reason := _paused_too_long(incident, now)) is not None:
+        return reason
     if incident.give_up_at is not None and now >= incident.give_up_at:
         return f"{_refuser(incident)} the next step, again and again: {incident.refusal}"
     if incident.refused is not None and incident.retry_at is None:
         return f"{_refuser(incident)} the next step: {incident.refusal}"
     return None
+
+
+def _paused_too_long(incident: Incident, now: float) -> str | None:
+    if incident.paused_until is None or now < incident.paused_until:
+        return None
+    return f"{incident.paused_by} paused it, and nobody let it go on"
 
 
 def _refuser(incident: Incident) -> str:
@@ -207,6 +215,8 @@ def _due_in_triage(incident: Incident, playbook: Playbook, now: float) -> Comman
         return Diagnose()
     if not incident.automatic or incident.observed or now < incident.settle_until or _waits(incident, now):
         return None
+    if incident.paused_by is not None:
+        return None
     if (failed := to_take_back(incident)) is not None:
         return TakeBack(failed, "undo")
     step = next_step(incident, playbook)
@@ -216,6 +226,16 @@ def _due_in_triage(incident: Incident, playbook: Playbook, now: float) -> Comman
         # It waited for its turn, or the service was down: whether it still fires is asked right before it acts.
         return Diagnose()
     return RunStep(step)
+
+
+def _due_when_approved(incident: Incident, playbook: Playbook, now: float) -> Command | None:
+    approval = incident.approval
+    if approval is None or approval.state != "approved" or approval.suspended:
+        return None
+    if incident.paused_by is not None or _waits(incident, now):
+        return None
+    step = step_named(playbook, approval.step)
+    return RunStep(step, approval) if step is not None else None
 
 
 def _waits(incident: Incident, now: float) -> bool:
@@ -229,11 +249,13 @@ def _awaiting(incident: Incident, _playbook: Playbook, now: float) -> ev.Event |
         return None
     if approval.state == "pending" and (event := voting.decided(approval, now)) is not None:
         return event
-    if approval.approved_at is not None and now > approval.approved_at + approval.execute_before:
+    if approval.approved_at is not None and now >= approval.approved_at + approval.execute_before:
         return ev.ApprovalEnded(approval.id, "expired", "approved, but it could not start in time")
     if incident.give_up_at is not None and now >= incident.give_up_at:
         text = f"{_refuser(incident)} the step, again and again: {incident.refusal}"
         return ev.ApprovalEnded(approval.id, "expired", text)
+    if (reason := _paused_too_long(incident, now)) is not None:
+        return ev.ApprovalEnded(approval.id, "cancelled", reason)
     if incident.firing == 0 and not approval.checked:
         return ev.ApprovalSuspended(approval.id, resumed=False, text="the alert resolved: looking whether that is true")
     return None

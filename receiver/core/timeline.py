@@ -109,7 +109,7 @@ def tone_of(event: ev.Event) -> str:
             return "bad"
         case ev.Opened() | ev.StepRefused() | ev.StepInDoubt() | ev.ApprovalAsked() | ev.Verified():
             return "warn"
-        case ev.TakenOver() | ev.CleanupInterrupted() | ev.StepWithdrawn():
+        case ev.TakenOver() | ev.Paused() | ev.CleanupInterrupted() | ev.StepWithdrawn():
             return "warn"
         case _:
             return "info"
@@ -228,6 +228,8 @@ def _acting(incident: Incident) -> str:
         seen = f", seen by {incident.acknowledged_by}" if incident.acknowledged_by else ""
         reason = hide(incident.escalation)
         who = f"nobody (left open: {reason})" if incident.quiet else f"people (needed: {reason}{seen})"
+    elif incident.paused_by is not None:
+        who = f"nobody (paused by {incident.paused_by})"
     elif approval is not None and approval.state == "pending":
         agreed = len({vote.person for vote in approval.votes if vote.approve})
         who = f"people ({agreed} of {approval.needed} approved step {approval.step})"

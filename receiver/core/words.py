@@ -262,6 +262,20 @@ def _taken_over(event: ev.TakenOver, names: Names) -> str:
     return sentences(f"{_by(event.person, event.via)} took over{reason}", "Automation stops; what runs is finished")
 
 
+def _paused(event: ev.Paused, names: Names) -> str:
+    reason = f": {event.reason}" if event.reason else ""
+    return sentences(
+        f"{_by(event.person, event.via)} paused automation{reason}",
+        "What runs is finished, nothing begins",
+        f"People are called at {moment(event.until)} unless somebody lets it go on before",
+    )
+
+
+def _resumed(event: ev.Resumed, names: Names) -> str:
+    reason = f": {event.reason}" if event.reason else ""
+    return sentences(f"{_by(event.person, event.via)} let automation go on{reason}")
+
+
 def _noted(event: ev.Noted, names: Names) -> str:
     return f"{_by(event.person, event.via)}: {event.text}" if event.person else event.text
 
@@ -305,6 +319,8 @@ _WORDS: dict[type[Any], Callable[..., str]] = dict(
         _word(ev.CleanupInterrupted, _cleanup_interrupted),
         _word(ev.Acknowledged, _acknowledged),
         _word(ev.TakenOver, _taken_over),
+        _word(ev.Paused, _paused),
+        _word(ev.Resumed, _resumed),
         _word(ev.Noted, _noted),
         _word(ev.Resolved, _resolved),
         _word(ev.Closed, _closed),

@@ -70,6 +70,8 @@ class Api:
             self._route(f"{one}/deny", Role.APPROVER, POST=self.deny),
             self._route(f"{one}/ack", Role.RESPONDER, POST=self.acknowledge),
             self._route(f"{one}/takeover", Role.RESPONDER, POST=self.take_over),
+            self._route(f"{one}/pause", Role.RESPONDER, POST=self.pause),
+            self._route(f"{one}/resume", Role.RESPONDER, POST=self.resume),
             self._route(f"{one}/close", Role.RESPONDER, POST=self.close),
             self._route(f"{one}/note", Role.RESPONDER, POST=self.note),
             self._route("/api/v1/unmatched", Role.VIEWER, GET=self.unmatched),
@@ -247,6 +249,20 @@ class Api:
         reason = (await read_model(request, models.ReasonRequest, self._timeout)).reason
         wanted = request.path_params["id"]
         return _answered(await self._operations.take_over(wanted, by=_by(request, caller), reason=reason))
+
+    @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))
+    async def pause(self, request: Request, caller: Caller) -> Response:
+        """Stop automation for an incident without taking it."""
+        reason = (await read_model(request, models.ReasonRequest, self._timeout)).reason
+        wanted = request.path_params["id"]
+        return _answered(await self._operations.pause(wanted, by=_by(request, caller), reason=reason))
+
+    @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))
+    async def resume(self, request: Request, caller: Caller) -> Response:
+        """Let automation of a paused incident go on."""
+        reason = (await read_model(request, models.ReasonRequest, self._timeout)).reason
+        wanted = request.path_params["id"]
+        return _answered(await self._operations.resume(wanted, by=_by(request, caller), reason=reason))
 
     @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))
     async def close(self, request: Request, caller: Caller) -> Response:

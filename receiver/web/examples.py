@@ -66,6 +66,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "refused_by": None,
         "escalation": None,
         "owner": None,
+        "paused_by": None,
         "acknowledged_by": None,
     },
     "Answer": {"ok": True, "text": "approved; 1 of 2 approvals for rollback"},

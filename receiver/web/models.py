@@ -142,6 +142,7 @@ class IncidentModel(Model):
     refused_by: str | None
     escalation: str | None
     owner: str | None
+    paused_by: str | None
     acknowledged_by: str | None
 
     @classmethod
@@ -169,6 +170,7 @@ class IncidentModel(Model):
             refused_by=incident.refused,
             escalation=hide(incident.escalation) if incident.escalation is not None else None,
             owner=incident.owner,
+            paused_by=incident.paused_by,
             acknowledged_by=incident.acknowledged_by,
         )
 

@@ -99,6 +99,14 @@ class Operations(Protocol):
         """Stop automation for an incident."""
         ...
 
+    async def pause(self, incident_id: str, *, by: Principal, reason: str = "") -> Answer:
+        """Stop automation for an incident without taking it."""
+        ...
+
+    async def resume(self, incident_id: str, *, by: Principal, reason: str = "") -> Answer:
+        """Let automation of a paused incident go on."""
+        ...
+
     async def close_incident(self, incident_id: str, *, by: Principal, reason: str) -> Answer:
         """End an incident by hand."""
         ...

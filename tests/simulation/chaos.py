@@ -252,6 +252,9 @@ class Chaos(World):
             return
         if self._is_with_people(recorded):
             self.wrong.append(f"{name} began though people have it")
+        turned = [one.event for one in log if isinstance(one.event, ev.Paused | ev.Resumed)]
+        if turned and isinstance(turned[-1], ev.Paused):
+            self.wrong.append(f"{name} began though {turned[-1].person} paused it")
         leads = next(one.event.playbook for one in reversed(log) if isinstance(one.event, ev.Opened | ev.LeadChanged))
         today = self.engine.policy.playbook(leads)
         if started.kind == "step" and (today is None or today.paused or today.dry_run):

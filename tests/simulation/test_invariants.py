@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -146,14 +147,24 @@ async def held(world: Chaos) -> None:
     assert world.acknowledged.keys() <= rows, "an acknowledged alert was lost"
 
 
-async def life(path: Path, seed: int) -> None:
+async def pausing(world: Chaos, dice: Random) -> None:
+    """Let somebody pause incidents now and then, and let them go on; its own dice, so that older seeds stay theirs."""
+    for one in await world.incidents():
+        if one.open and dice.random() < 0.1:
+            verb = world.operations.resume if one.paused_by is not None else world.operations.pause
+            await verb(one.id, by=Principal("ann", "cli"))
+
+
+async def life(path: Path, seed: int, *, pauses: bool = True) -> None:
     """Live one life from its seed, and tell all of it when an invariant broke."""
-    world = Chaos(path, seed)
+    world, dice = Chaos(path, seed), Random(seed)
     await world.open()
     world.meanwhile = meanwhile
     try:
         for _ in range(MOVES):
             await move(world)
+            if pauses:
+                await pausing(world, dice)
             await world.live(world.dice.uniform(0.0, 40.0))
             await held(world)
         await come_to_rest(world)
@@ -176,7 +187,7 @@ back while it was looked whether its end was true, and its next end was never lo
 
 @pytest.mark.parametrize("seed", [*range(8), *FOUND])
 async def test_in_a_world_that_goes_wrong_in_every_way_the_invariants_hold(tmp_path: Path, seed: int) -> None:
-    await life(tmp_path / "unused", seed)
+    await life(tmp_path / "unused", seed, pauses=seed not in FOUND)
 
 
 @pytest.mark.soak

@@ -14,6 +14,7 @@ from receiver.chat.slack import charts as module
 from receiver.chat.slack.charts import CHARTS, ChartLane
 from receiver.chat.slack.files import SlackFiles
 from receiver.chat.slack.lane import LANE
+from receiver.core.principal import Principal
 from receiver.ports import MetricsUnavailable, Series
 from tests.integration.slack.scene import Scene, scene
 from tests.integration.slack.test_incident import RESTART
@@ -158,7 +159,7 @@ async def test_the_chart_comes_after_what_it_shows(tmp_path: Path) -> None:
         world = place.one.world
         await world.fire(replace(world.alert(), generator_url=f"http://prom/?g0.expr={quote(EXPRESSION)}"))
         await place.live(60.0)
-        await world.operations.close_incident((await world.incident()).id, person="ann", via="cli", reason="enough")
+        await world.operations.close_incident((await world.incident()).id, by=Principal("ann", "cli"), reason="enough")
         for _ in range(5):
             await place.lane.step()
         assert not place.wanted, "it overtook what happened before it"
@@ -184,7 +185,7 @@ async def test_an_alert_that_prometheus_does_not_confirm_brings_no_expression(tm
         )
         await place.live(60.0)
         incident = await place.one.world.incident()
-        await place.one.world.operations.close_incident(incident.id, person="ann", via="cli", reason="no")
+        await place.one.world.operations.close_incident(incident.id, by=Principal("ann", "cli"), reason="no")
         await place.live(60.0)
         assert not [expr for expr, *_ in place.ranges.asked if "secret" in expr]
         assert not (await place.one.world.store.letters(dead=False)).items

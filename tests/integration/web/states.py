@@ -6,6 +6,7 @@ from typing import Final
 
 from receiver.core.alert import Alert, AlertStatus
 from receiver.core.playbook import ApprovalPolicy
+from receiver.core.principal import Principal
 from receiver.ports import Changes, IncidentFilter, OutboxRow, Quarantined, Unit
 from remediations.protocol import Health
 from tests.simulation.world import START, World, playbook, policy, step
@@ -46,13 +47,13 @@ async def world_of_states(directory: Path) -> World:
     await world.run(40.0)
     people = world.operations
     for person in ("ann", "bob"):
-        await people.vote(await of(world, "approved"), person=person, approve=True, reason=NASTY[:1000], via="api")
-    await people.vote(await of(world, "asks"), person="ann", approve=True, reason="", via="slack")
-    await people.vote(await of(world, "escalated"), person="bob", approve=False, reason="no", via="web")
+        await people.vote(await of(world, "approved"), by=Principal(person, "api"), approve=True, reason=NASTY[:1000])
+    await people.vote(await of(world, "asks"), by=Principal("ann", "slack"), approve=True, reason="")
+    await people.vote(await of(world, "escalated"), by=Principal("bob", "web"), approve=False, reason="no")
     await world.run(1.0)
-    await people.take_over(await of(world, "taken"), person="ann", via="cli", reason=NASTY[:500])
-    await people.close_incident(await of(world, "closed"), person="ann", via="web", reason="done")
-    await people.note(await of(world, "asks"), person="ann", via="web", text=NASTY[:3000])
+    await people.take_over(await of(world, "taken"), by=Principal("ann", "cli"), reason=NASTY[:500])
+    await people.close_incident(await of(world, "closed"), by=Principal("ann", "web"), reason="done")
+    await people.note(await of(world, "asks"), by=Principal("ann", "web"), text=NASTY[:3000])
     await fire(world, "triage")
     await _leftovers(world)
     return world

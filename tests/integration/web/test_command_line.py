@@ -87,14 +87,23 @@ async def test_people_work_on_an_incident(tmp_path: Path, command: Command) -> N
         assert (code, "asks for no approval" in err) == (1, True)
         code, out, _ = await command("note", incident, "looking", "at", "it", one=one, token=token)
         assert code == 0
+        code, out, _ = await command("pause", incident, "--reason", "a deploy", one=one, token=token)
+        assert (code, out) == (0, f"paused; {incident} is triage\n")
+        code, _, err = await command("pause", incident, one=one, token=token)
+        assert (code, "jane has paused it already" in err) == (1, True)
+        code, out, _ = await command("resume", incident, one=one, token=token)
+        assert (code, out) == (0, f"goes on; {incident} is triage\n")
         code, out, _ = await command("takeover", incident, one=one, token=token)
         assert code == 0
+        code, _, err = await command("resume", incident, one=one, token=token)
+        assert (code, "jane took" in err) == (1, True)
         code, out, _ = await command("close", incident, "--reason", "done by hand", one=one, token=token)
         assert (code, out) == (0, "closed\n")
         code, _, err = await command("kill", "on", one=one, token=token)
         assert (code, "role admin" in err) == (4, True)
         _, out, _ = await command("incidents", "show", incident, one=one, token=token)
         assert "looking at it" in out
+        assert "Seen by jane (via cli).  [signed in by token from 127.0.0.1]" in out
         assert "jane" in out
 
 

@@ -33,8 +33,8 @@ def test_help_is_fast_because_it_imports_nothing_heavy() -> None:
 
 
 COMMANDS = [
-    "serve", "check", "config", "simulate", "incidents", "approve", "deny", "ack", "takeover", "close", "note",
-    "reload", "kill", "token", "version", "outbox", "slack", "watch",
+    "serve", "check", "config", "simulate", "incidents", "approve", "deny", "ack", "takeover", "pause", "resume",
+    "close", "note", "reload", "kill", "token", "version", "outbox", "slack", "watch",
 ]  # fmt: skip
 
 

@@ -121,6 +121,12 @@ class KeepingOperations:
     async def take_over(self, incident_id: str, *, by: Principal, reason: str = "") -> Said:
         return self._keep("take_over", id=incident_id, by=by, reason=reason)
 
+    async def pause(self, incident_id: str, *, by: Principal, reason: str = "") -> Said:
+        return self._keep("pause", id=incident_id, by=by, reason=reason)
+
+    async def resume(self, incident_id: str, *, by: Principal, reason: str = "") -> Said:
+        return self._keep("resume", id=incident_id, by=by, reason=reason)
+
     async def close_incident(self, incident_id: str, *, by: Principal, reason: str) -> Said:
         return self._keep("close", id=incident_id, by=by, reason=reason)
 

@@ -188,6 +188,8 @@ BY = Principal("local", "api", "loopback", "127.0.0.1")
 VERBS = [
     ("ack", {}, "acknowledge", {}),
     ("takeover", {"reason": "mine"}, "take_over", {"reason": "mine"}),
+    ("pause", {"reason": "a deploy"}, "pause", {"reason": "a deploy"}),
+    ("resume", {}, "resume", {"reason": ""}),
     ("close", {"reason": "false alarm"}, "close", {"reason": "false alarm"}),
     ("note", {"text": "a note"}, "note", {"text": "a note"}),
 ]

@@ -101,6 +101,8 @@ CHANGES = {
     "/api/v1/incidents/i-1/deny": Role.APPROVER,
     "/api/v1/incidents/i-1/ack": Role.RESPONDER,
     "/api/v1/incidents/i-1/takeover": Role.RESPONDER,
+    "/api/v1/incidents/i-1/pause": Role.RESPONDER,
+    "/api/v1/incidents/i-1/resume": Role.RESPONDER,
     "/api/v1/incidents/i-1/close": Role.RESPONDER,
     "/api/v1/incidents/i-1/note": Role.RESPONDER,
     "/api/v1/outbox/118/resend": Role.RESPONDER,
