@@ -1,6 +1,7 @@
 """The double itself: workspaces, tokens, and what happens to calls; the HTTP server around it is in `running`."""
 
 import hashlib
+import secrets
 import threading
 import time
 from collections import deque
@@ -48,6 +49,10 @@ class SlackDouble:
         self.now = now
         self.lock = threading.RLock()
         self.base_url = "http://127.0.0.1"
+        self.app_url: str | None = None
+        """Where the app takes interactions; with it the page's buttons can be pressed."""
+        self.nonce = secrets.token_urlsafe(24)
+        """What a form of the page must bring: another page can't know it."""
         self.rates = Rates(now)
         self.faults = Faults(now)
         self.triggers = Triggers(now)

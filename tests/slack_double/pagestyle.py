@@ -29,6 +29,11 @@ max-width:520px;box-shadow:0 2px 12px #0002}label{display:block;font-weight:bold
 a{color:#1264a3;text-decoration:none}code{background:#f4f4f4;border:1px solid #ddd;border-radius:3px;color:#c01343;
 font-size:12px;padding:1px 3px}pre{background:#f8f8f8;border:1px solid #ddd;border-radius:4px;padding:8px;margin:4px 0;
 font-size:12px;overflow-x:auto;white-space:pre-wrap}q{display:block;border-left:4px solid #ddd;padding-left:10px;
-quotes:none}figure{margin:6px 0}figcaption{font-size:13px;color:#616061}img{max-width:480px;border:1px solid #ddd;
+quotes:none}form{display:inline}button{font:inherit;background:#fff;cursor:pointer}.channels{padding:8px 20px;
+background:#4a154b}.channels a{color:#e8d8e8;margin-right:14px}.channels .here{color:#fff;font-weight:bold}
+textarea,select{display:block;width:100%;font:inherit;margin:3px 0}.actions{margin:6px 0}figure{margin:6px 0}
+figcaption{font-size:13px;color:#616061}img{max-width:min(480px,100%);border:1px solid #ddd;
 border-radius:6px;display:block;margin-top:4px}
+@media (max-width:600px){main,body>header{padding:8px 10px}.fields{grid-template-columns:1fr}.thread{margin-left:8px}
+.avatar{width:26px;height:26px}}
 """

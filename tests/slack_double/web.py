@@ -4,9 +4,11 @@ import asyncio
 import json
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import parse_qsl, urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -16,8 +18,11 @@ from starlette.websockets import WebSocket
 from tests.slack_double import api
 from tests.slack_double.double import SlackDouble
 from tests.slack_double.errors import SlackError
+from tests.slack_double.hands import NotAllowed, act, check
 from tests.slack_double.page import index, render
 from tests.slack_double.responses import respond
+from tests.slack_double.state import Channel
+from tests.slack_double.workspace import Workspace
 
 ABORT: Final = "tests.slack_double.abort"
 """The name under which the server puts a function that closes a request's connection in its scope."""
@@ -46,6 +51,7 @@ def make_app(current: Callable[[], SlackDouble]) -> Starlette:
             Route("/archives/{channel}/{message}", site.permalink),
             Route("/double", site.index),
             Route("/double/{channel}", site.page),
+            Route("/double/{channel}/{what}", site.act, methods=["POST"]),
             WebSocketRoute("/link/", site.link),
         ]
     )
@@ -113,12 +119,35 @@ class Site:
             return PlainTextResponse("no such time zone", 400)
         refresh = request.query_params.get("refresh", "")
         with self._double.lock:
-            for team in self._double.teams.values():
-                for channel in team.channels.values():
-                    if request.path_params["channel"] in {channel.id, channel.name}:
-                        shown = render(self._double, team, channel, zone, int(refresh) if refresh.isdecimal() else None)
-                        return HTMLResponse(shown)
-        return PlainTextResponse("no such channel", 404)
+            found = self._channel(request.path_params["channel"])
+            if found is None:
+                return PlainTextResponse("no such channel", 404)
+            seconds = int(refresh) if refresh.isdecimal() else None
+            viewer = request.query_params.get("as", "")
+            return HTMLResponse(render(self._double, *found, zone, seconds, viewer))
+
+    async def act(self, request: Request) -> Response:
+        """Do what whoever looks at the page asks for there, and show the channel again."""
+        given = dict(parse_qsl((await request.body()).decode(errors="replace"), keep_blank_values=True))
+        with self._double.lock:
+            found = self._channel(request.path_params["channel"])
+        what = request.path_params["what"]
+        if found is None or what not in {"press", "submit", "cancel"}:
+            return PlainTextResponse("no such thing", 404)
+        try:
+            app = check(self._double, request.headers.get("host", ""), given)
+            await run_in_threadpool(act, self._double, *found, what, given, app)
+        except NotAllowed as error:
+            return PlainTextResponse(str(error), 403)
+        back = urlencode({"as": given["user"], "refresh": "2"})
+        return RedirectResponse(f"/double/{found[1].id}?{back}", 303)
+
+    def _channel(self, given: str) -> tuple[Workspace, Channel] | None:
+        for team in self._double.teams.values():
+            for channel in team.channels.values():
+                if given in {channel.id, channel.name}:
+                    return team, channel
+        return None
 
     async def link(self, socket: WebSocket) -> None:
         """Serve a Socket Mode connection."""
