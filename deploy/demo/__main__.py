@@ -13,13 +13,14 @@ from typing import Final
 
 from deploy.demo import monitoring, processes, telling
 from deploy.demo.cast import Cast, choose
-from deploy.demo.console import head, say
+from deploy.demo.console import head, paint, say
 from deploy.demo.containers import running_containers
 from deploy.demo.noticing import Noticing
 from deploy.demo.overlay import health_only, policy_files
 from deploy.demo.played import Played
 from deploy.demo.remediator import Remediator, running_remediator
 from deploy.demo.scene import Scene, changes
+from deploy.demo.slack import Slack, running_slack
 from deploy.demo.stage import is_healthy
 from deploy.demo.stories import STORIES, Story
 from deploy.demo.traffic import Traffic
@@ -93,14 +94,24 @@ def tell(story: Story, cast: Cast, directory: Path) -> None:
         prometheus, alertmanager, settings = _monitoring(stack, cast, stage, run, webhook)
         places = stage.places if cast.prometheus is None else {**health_only(), **stage.places}
         files = policy_files(run, places)
-        remediator = stack.enter_context(
-            running_remediator(run, port=port, playbooks=files, settings={**settings, **stage.settings})
-        )
+        slack = stack.enter_context(running_slack(f"http://127.0.0.1:{port}"))
+        settings |= {**stage.settings, **slack.settings}
+        remediator = stack.enter_context(running_remediator(run, port=port, playbooks=files, settings=settings))
         say(f"  remediator serves {remediator.url} in mode act, with {', '.join(map(_short, files))}")
         _warm_up(story, stage, prometheus)
         if cast.alertmanager is not None:
             stack.enter_context(Played(webhook, story.alert, lambda: is_healthy(stage.url)))
-        _play(story, stage, traffic, remediator, Noticing(prometheus, alertmanager))
+        try:
+            _play(story, stage, traffic, remediator, Noticing(prometheus, alertmanager))
+        finally:
+            _keep(slack, directory / "slack.html")
+
+
+def _keep(slack: Slack, file: Path) -> None:
+    """Keep what Slack was told, also of a story that failed."""
+    if slack.double is not None:
+        slack.keep(file)
+        say(f"  {paint('slack     ', 'bold')} the conversation is kept in {_short(file)}; a browser shows it")
 
 
 def _short(path: Path) -> str:

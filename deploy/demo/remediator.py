@@ -51,10 +51,10 @@ class Remediator:
         found: dict[str, Any] = self.get(f"/api/v1/incidents/{identity}")
         return found
 
-    def has_told(self) -> bool:
-        """Whether nothing waits to be told: what has happened so far stands on its console."""
-        metrics = httpx.get(f"{self.url}/metrics", timeout=10.0).raise_for_status().text
-        return 'remediator_outbox_rows{state="waiting"} 0.0' in metrics.splitlines()
+    def has_told(self, *lanes: str) -> bool:
+        """Whether nothing waits to be told in these lanes, in any when none is named."""
+        waiting = self.get("/api/v1/outbox?state=waiting")["items"]
+        return not [one for one in waiting if not lanes or one["lane"] in lanes]
 
     def timeline(self, identity: str) -> list[dict[str, Any]]:
         """Return the whole timeline of an incident, page by page."""

