@@ -15,13 +15,14 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 from receiver.ports import Changes, InvalidChanges, StoreFull, StoreUnavailable, StoreUnusable, Unit
 from receiver.store.apply import remember, write
 from receiver.store.batch import Batch, Numbers
 from receiver.store.cache import Cache
+from receiver.store.gathering import Gathering
 from receiver.store.loading import load
 
 logger = logging.getLogger(__name__)
@@ -39,11 +40,13 @@ class Limits:
         weight: what a commit takes, in alerts and other things that units name; one unit always fits.
         small: up to this weight a unit is small. Small ones go first, so they never wait behind more than one commit
             of big ones, however large a group is being taken.
+        enough: what is waited for, while more and more comes, before a commit begins.
     """
 
     waiting: int = 4096
     weight: int = 1000
     small: int = 50
+    enough: int = 300
 
 
 @dataclass(slots=True)
@@ -93,7 +96,10 @@ class Writer:
         self._watch = watch
         self._cache = cache
         self._limits = limits
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._queue: deque[_Job] = deque()
+        self._bell: SimpleQueue[bool] = SimpleQueue()
+        """Rung when the thread may wait no longer; with True when it is to end."""
+        self._gathering = Gathering(self._queue, lambda: self._bell.put(False), limits.enough)
         self._small: deque[_Job] = deque()
         self._big: deque[_Job] = deque()
         self._waiting = 0
@@ -138,14 +144,15 @@ class Writer:
         loop = asyncio.get_running_loop()
         job = _Job(loop, loop.create_future(), weight, unit, direct, packed)
         self._waiting += 1
-        self._queue.put(job)
+        self._queue.append(job)
+        self._gathering.add(loop, weight)
         return job.future
 
     async def finish(self) -> None:
         """Take nothing more, finish what waits and end the thread."""
         if not self._closed:
             self._closed = True
-            self._queue.put(None)
+            self._bell.put(True)
         await asyncio.to_thread(self._thread.join)
 
     def close(self) -> None:
@@ -165,20 +172,12 @@ class Writer:
                 self._between()
 
     def _receive(self, *, wait: bool) -> bool:
-        """Sort what arrived into small and big; return whether the end was among it."""
-        ending = False
-        try:
-            job = self._queue.get(block=wait)
-            while True:
-                if job is None:
-                    ending = True
-                elif job.weight <= self._limits.small:
-                    self._small.append(job)
-                else:
-                    self._big.append(job)
-                job = self._queue.get_nowait()
-        except Empty:
-            return ending
+        """Sort what arrived into small and big; return whether this is the end."""
+        ending = wait and self._bell.get()
+        while self._queue:
+            job = self._queue.popleft()
+            (self._small if job.weight <= self._limits.small else self._big).append(job)
+        return ending
 
     def _take(self) -> list[_Job]:
         """Return the jobs of the next commit: small ones, then as much of the big ones as has room beside them."""
@@ -329,12 +328,15 @@ class Writer:
             try:
                 loop.call_soon_threadsafe(self._settle, mine)
             except RuntimeError:
-                # The loop ended without waiting for them: nobody is left to be told.
+                # The loop ended without waiting for them: nobody is left to be told, and to wake this thread again.
                 self._waiting -= len(mine)
+                self._gathering.forget()
+                self._bell.put(False)
 
     def _settle(self, jobs: list[_Job]) -> None:
         """Runs on the event loop's thread."""
         self._waiting -= len(jobs)
+        self._gathering.done(jobs[0].loop)
         for job in jobs:
             if job.future.done():
                 continue

@@ -95,6 +95,17 @@ async def test_units_that_wait_together_share_one_commit(store: SqliteStore, dis
     assert disk.commits == 2
 
 
+async def test_units_that_the_loop_brings_turn_after_turn_share_one_commit(
+    store: SqliteStore, disk: type[Disk]
+) -> None:
+    tasks = []
+    for number in range(30):
+        tasks.append(asyncio.ensure_future(store.submit(webhook([alert(f"{number:016x}")], NOW))))
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+    assert disk.commits == 1
+
+
 async def test_a_unit_whose_rows_the_database_refuses_fails_alone_in_its_commit(
     store: SqliteStore, disk: type[Disk]
 ) -> None:
