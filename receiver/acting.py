@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
-from receiver.control import KillSwitch
+from receiver.core import approval as voting
 from receiver.core import events as ev
 from receiver.core import guardrails
 from receiver.core.commands import RunStep, TakeBack
 from receiver.core.guardrails import ActionRecord, Answer, Word
 from receiver.core.incident import Approval, Done, Incident
 from receiver.core.machine import step_named
-from receiver.core.playbook import Playbook, Service, Step
+from receiver.core.playbook import OnTimeout, Playbook, Service, Step
 from receiver.core.template import TemplateError, render_deep
 from receiver.engine import Engine
 from receiver.judging import Judge
@@ -27,6 +27,9 @@ from remediations.protocol import Context, EngineUnavailable, Intent, Plan, Reme
 
 PLAN_LIMIT = 30.0
 """Seconds a plan may take."""
+
+TOLD = 20
+"""People at most whom a request for approval names as those who may answer it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ class Actor:
     Its methods return False when nothing more is due now: a later wake-up is set.
 
     Args:
-        approvers: returns who may approve now, by id.
+        judge: says whether something may begin.
+        actions: the installed ones, by name.
     """
 
     def __init__(
@@ -54,18 +58,15 @@ class Actor:
         store: Store,
         clock: Clock,
         targets: Targets,
-        kill: KillSwitch,
+        judge: Judge,
         actions: Mapping[str, Remediation],
-        *,
-        approvers: Callable[[], Collection[str]],
     ) -> None:
         self._engine = engine
         self._store = store
         self._clock = clock
         self._targets = targets
         self._actions = actions
-        self._approvers = approvers
-        self.judge = Judge(engine, kill)
+        self.judge = judge
         self.performer = Performer(engine, clock, targets, self.judge, actions)
 
     def stop(self) -> None:
@@ -212,28 +213,31 @@ class Actor:
 
         What nobody can approve has expired already: waiting for it would only keep people from being called.
         """
-        policy = self.judge.approvals(playbook, step)
-        causes = [f"{one.guardrail}: {one.reason}" for one in guardrails.asks(prepared.answers)]
-        if policy.approvals == 0 and not causes:
+        policy = self.judge.approvals(incident, playbook, step)
+        overridden = [f"{one.guardrail}: {one.reason}" for one in guardrails.asks(prepared.answers)]
+        if policy.approvals == 0 and not overridden:
             return []
-        if policy.approvals:
-            causes.insert(0, "policy")
+        able = self.judge.able(incident, playbook, step)
+        needed = max(policy.approvals, 1)
+        # An approval that can't be had is a mistake of the file, not people's silence: it is never left at that.
+        aborts = policy.on_timeout is OnTimeout.ABORT and len(able) < needed
         asked = ev.ApprovalAsked(
             approval=self._engine.ids.approval(),
             step=step.name,
             summary=prepared.plan.summary,
             plan_hash=self._hash(incident, prepared),
-            needed=max(policy.approvals, 1),
+            needed=needed,
             expires_at=self._clock.now() + policy.expires,
             execute_before=policy.execute_before,
-            on_timeout=policy.on_timeout.value,
-            reason_required=policy.reason_required,
-            cause="; ".join(causes),
+            on_timeout=(OnTimeout.ESCALATE if aborts else policy.on_timeout).value,
+            reason_required=policy.reason_required or voting.needs_reason(step.action, overrides=bool(overridden)),
+            cause="; ".join([*(["policy"] if policy.approvals else []), *overridden]),
             plan=plan_json(prepared.plan),
+            approvers=tuple(sorted(able)[:TOLD]),
         )
-        if (able := len(self._approvers())) >= asked.needed:
+        if len(able) >= needed:
             return [asked]
-        why = f"it needs {asked.needed}, and people.yaml names {able or 'nobody'} who may approve"
+        why = f"it needs {needed}, and people.yaml names {len(able) or 'nobody'} who may approve"
         return [asked, ev.ApprovalEnded(asked.approval, "expired", why)]
 
     def _superseded(
@@ -242,12 +246,13 @@ class Actor:
         """Say why an approval doesn't count for the step as it would run now; it is asked again."""
         if approval.plan_hash != self._hash(incident, prepared):
             return "the plan changed since it was approved; it is asked again"
-        wanted = self.judge.approvals(playbook, step).approvals
+        wanted = self.judge.approvals(incident, playbook, step).approvals
         if approval.needed < wanted:
             return f"the policy asks for {wanted} to approve now; it is asked again"
-        agreed = {vote.person for vote in approval.votes if vote.approve}
-        if len(gone := agreed.difference(self._approvers())) > len(agreed) - approval.needed:
-            return f"{', '.join(sorted(gone))} may not approve any more; it is asked again"
+        able = self.judge.able(incident, playbook, step)
+        if not voting.quorum(approval, able):
+            gone = sorted(voting.agreed(approval) - able)
+            return f"{', '.join(gone)} may not approve any more; it is asked again"
         return None
 
     def _hash(self, incident: Incident, prepared: Prepared) -> str:
@@ -255,7 +260,7 @@ class Actor:
 
     def _would_have(self, incident: Incident, playbook: Playbook, step: Step, prepared: Prepared) -> ev.WouldHave:
         besides = [f"{one.guardrail}: {one.reason}" for one in prepared.answers if one.word is not Word.ALLOWED]
-        if needed := self.judge.approvals(playbook, step).approvals:
+        if needed := self.judge.approvals(incident, playbook, step).approvals:
             people = "1 person" if needed == 1 else f"{needed} people"
             besides.insert(0, f"{people} would have been asked first")
         why = self._why_only(incident, playbook, besides)

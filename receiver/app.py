@@ -12,6 +12,7 @@ import structlog
 
 from receiver.acting import Actor
 from receiver.alertmanager import AlertmanagerApi
+from receiver.approvers import Approvers
 from receiver.chat.console import ConsoleChat
 from receiver.chat.escalation import EscalationSender, MetricPath, WebhookPath
 from receiver.chat.outbox import ChatSender, Outbox, Sender
@@ -26,6 +27,7 @@ from receiver.engine import Engine
 from receiver.executor import Executor
 from receiver.ids import RandomIds
 from receiver.jobs.embedded import EmbeddedJobs
+from receiver.judging import Judge
 from receiver.known_good import KnownGoodWatch
 from receiver.looking import Looker
 from receiver.metrics import Metrics
@@ -131,13 +133,14 @@ async def _join(
     targets = Targets(store, clock, http, kill, runtimes.of)
     alertmanager = _alertmanager(settings, http, clock)
     looker = Looker(targets, Verifier(prometheus, http, clock), prometheus, actions)
-    actor = Actor(engine, store, clock, targets, kill, actions, approvers=policies.approvers)
+    judge = Judge(engine, kill, Approvers(lambda: policies.people))
+    actor = Actor(engine, store, clock, targets, judge, actions)
     jobs = EmbeddedJobs(store, clock, settings.concurrency)
     pages = MetricPath(metrics.escalation_undelivered.set)
     senders = _senders(settings, http, clock, store, pages)
     feed = Feed(store, clock, metrics.stream_listeners.set)
     outbox = Outbox(store, clock, senders, metrics.sent, others=chats)
-    operations = Operations(engine, kill, jobs.nudge)
+    operations = Operations(engine, kill, judge, jobs.nudge)
     resyncer: Resyncer | None = None
     silences: Silences | None = None
     if alertmanager is not None:

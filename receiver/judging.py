@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from receiver.approvers import Approvers
 from receiver.control import KillSwitch
+from receiver.core import approval as voting
 from receiver.core import events as ev
 from receiver.core import guardrails
 from receiver.core.guardrails import ActionRecord, Answer, Facts, Figures
 from receiver.core.incident import Approval, Incident
 from receiver.core.machine import step_named
-from receiver.core.playbook import ApprovalPolicy, OnFailure, Playbook, Step
+from receiver.core.playbook import ApprovalPolicy, OnTimeout, Playbook, Step
 from receiver.engine import Engine
 from receiver.plans import plan_from
 from remediations.protocol import Plan
@@ -23,9 +25,10 @@ LONGEST_ACTION = 3600.0
 class Judge:
     """Asks the guardrails with today's policy and the kill switch as they are at that moment."""
 
-    def __init__(self, engine: Engine, kill: KillSwitch) -> None:
+    def __init__(self, engine: Engine, kill: KillSwitch, approvers: Approvers) -> None:
         self._engine = engine
         self._kill = kill
+        self.approvers = approvers
         self.stopping = False
         """Set when the service stops: what was begun may finish, nothing new begins."""
 
@@ -73,7 +76,7 @@ class Judge:
             actions=actions,
             figures=figures,
             approved=approved,
-            asks=self.approvals(playbook, step).approvals > 0,
+            asks=self.approvals(incident, playbook, step).approvals > 0,
         )
         return guardrails.check(facts, now)
 
@@ -81,11 +84,25 @@ class Judge:
         """Return how many instances must stay healthy while a plan is carried out."""
         return guardrails.min_healthy(playbook, self.today(playbook), plan.healthy_now)
 
-    def approvals(self, playbook: Playbook, step: Step) -> ApprovalPolicy:
-        """Return who must agree to a step: the stricter of then and today."""
+    def approvals(self, incident: Incident, playbook: Playbook, step: Step) -> ApprovalPolicy:
+        """Return who must agree to a step at the severity of this moment: the stricter of then and today."""
+        today = self._today_s(playbook, step)
+        severity = incident.severity
+        return _stricter(step.approval_for(severity), today.approval_for(severity) if today is not None else None)
+
+    def able(self, incident: Incident, playbook: Playbook, step: Step) -> frozenset[str]:
+        """Return the ids of those whose agreement counts at this moment: for the policy of then and for today's.
+
+        Whoever began the incident by hand isn't among them.
+        """
+        found = self.approvers.able(step.approval_for(incident.severity).approvers)
+        if (today := self._today_s(playbook, step)) is not None:
+            found &= self.approvers.able(today.approval_for(incident.severity).approvers)
+        return found - {incident.started_by}
+
+    def _today_s(self, playbook: Playbook, step: Step) -> Step | None:
         today = self.today(playbook)
-        current = step_named(today, step.name) if today is not None else None
-        return _stricter(step.approval, current.approval if current is not None else None)
+        return step_named(today, step.name) if today is not None else None
 
     def only_says(self, incident: Incident, playbook: Playbook, kind: str = "step") -> bool:
         """Whether it only says what it would do: the stricter of the incident's mode, today's mode, and dry run.
@@ -121,19 +138,31 @@ class Judge:
             return False
         plan = plan_from(started.plan) if started.kind == "step" else None
         approved = approval is not None
+        if approval is not None and not self._still_approved(incident, playbook, step, approval, now):
+            return False
         answers = self.answers(incident, playbook, step, started.kind, plan, actions, now, approved=approved)
         if guardrails.refusal(answers) is not None or self.only_says(incident, playbook, started.kind):
             return False
         if started.kind != "step":
             return True
-        wanted = self.approvals(playbook, step).approvals
         if approval is not None:
-            return approval.needed >= wanted
-        return wanted == 0 and not guardrails.asks(answers)
+            return True
+        return self.approvals(incident, playbook, step).approvals == 0 and not guardrails.asks(answers)
+
+    def _still_approved(
+        self, incident: Incident, playbook: Playbook, step: Step, approval: Approval, now: float
+    ) -> bool:
+        """Whether an approval is the incident's, was made in time, and has a quorum of those who may approve now."""
+        if incident.approval != approval or approval.approved_at is None or approval.suspended:
+            return False
+        policy = self.approvals(incident, playbook, step)
+        in_time = now < approval.approved_at + min(approval.execute_before, policy.execute_before)
+        enough = approval.needed >= policy.approvals
+        return in_time and enough and voting.quorum(approval, self.able(incident, playbook, step))
 
 
 def _stricter(then: ApprovalPolicy, today: ApprovalPolicy | None) -> ApprovalPolicy:
-    """Return the stricter of two approval policies, field by field."""
+    """Return the stricter of two approval policies, field by field; who may approve is asked of both, see `able`."""
     if today is None or today == then:
         return then
     fields = asdict(then)
@@ -141,5 +170,6 @@ def _stricter(then: ApprovalPolicy, today: ApprovalPolicy | None) -> ApprovalPol
     fields["expires"] = min(then.expires, today.expires)
     fields["execute_before"] = min(then.execute_before, today.execute_before)
     fields["reason_required"] = then.reason_required or today.reason_required
-    escalates = OnFailure.ESCALATE in {then.on_timeout, today.on_timeout}
-    return ApprovalPolicy(**{**fields, "on_timeout": OnFailure.ESCALATE if escalates else OnFailure.NEXT})
+    either = {then.on_timeout, today.on_timeout}
+    fields["on_timeout"] = next(one for one in (OnTimeout.ESCALATE, OnTimeout.ABORT, OnTimeout.NEXT) if one in either)
+    return ApprovalPolicy(**fields)

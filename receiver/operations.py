@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 from receiver.control import KillSwitch
 from receiver.core import events as ev
+from receiver.core.approval import agreed
 from receiver.core.guardrails import Kill
-from receiver.core.incident import Approval, Incident
-from receiver.core.machine import PAUSE, given_up
+from receiver.core.incident import Approval, Decision, Incident
+from receiver.core.machine import PAUSE, given_up, step_named
+from receiver.core.phrases import listed
 from receiver.core.playbook import Playbook
 from receiver.core.principal import Principal
 from receiver.engine import Engine, NotFound, Refusal
+from receiver.judging import Judge
+from receiver.people import Role
 
 
 class Status(StrEnum):
     """How a request by a person ended."""
 
     DONE = "done"
+    FORBIDDEN = "forbidden"
     CONFLICT = "conflict"
     NOT_FOUND = "not_found"
 
@@ -38,27 +43,62 @@ class Answer:
         return self.status is Status.DONE
 
 
-class Operations:
-    """People's verbs. Each is one unit with compare-and-set: of two that race, one is told what the other decided."""
+class Forbidden(Refusal):
+    """Somebody asked for what they may not do."""
 
-    def __init__(self, engine: Engine, kill: KillSwitch, changed: Callable[[], None]) -> None:
+
+Decide: TypeAlias = Callable[[Incident, Playbook, float], Sequence[ev.Event]]
+
+
+class Operations:
+    """People's verbs. Each is one unit with compare-and-set: of two that race, one is told what the other decided.
+
+    Whether somebody may is asked here, within that unit, whatever the channel has asked before.
+
+    Args:
+        judge: says what each person may do, and who may approve a step at this moment.
+        changed: called after something was done.
+    """
+
+    def __init__(self, engine: Engine, kill: KillSwitch, judge: Judge, changed: Callable[[], None]) -> None:
         self._engine = engine
         self._kill = kill
+        self._judge = judge
         self._changed = changed
 
-    async def vote(self, incident_id: str, *, by: Principal, approve: bool, reason: str) -> Answer:
-        """Approve or deny what an incident asks for; a denial always needs a reason."""
+    async def vote(
+        self, incident_id: str, *, by: Principal, approve: bool, reason: str, approval: str | None = None
+    ) -> Answer:
+        """Approve or deny what an incident asks for; a denial always needs a reason.
 
-        def decide(incident: Incident, _playbook: Playbook, _now: float) -> Sequence[ev.Event]:
-            approval = _pending(incident)
-            if not reason.strip() and (not approve or approval.reason_required):
-                raise Refusal(f"a reason is needed to {'approve' if approve else 'deny'} {approval.step}")
-            if any(vote.person == by.person and vote.approve == approve for vote in approval.votes):
-                raise Refusal(f"{by.person} has already {'approved' if approve else 'denied'} {approval.step}")
-            return [ev.Voted(approval.id, by.person, approve, reason.strip(), **_audit(by))]
+        Args:
+            approval: the request that is answered, when the person was shown a certain one: the answer to one that has
+                ended never counts for the next. None: whichever waits.
+        """
+
+        def decide(incident: Incident, playbook: Playbook, _now: float) -> Sequence[ev.Event]:
+            asked = _pending(incident, approval)
+            if approve:
+                self._may_approve(incident, playbook, asked, by)
+            if not reason.strip() and (not approve or asked.reason_required):
+                raise Refusal(f"a reason is needed to {'approve' if approve else 'deny'} {asked.step}")
+            if any(vote.person == by.person and vote.approve == approve for vote in asked.votes):
+                raise Refusal(f"{by.person} has already {'approved' if approve else 'denied'} {asked.step}")
+            return [ev.Voted(asked.id, by.person, approve, reason.strip(), **_audit(by))]
 
         word = "approved" if approve else "denied"
-        return await self._record(incident_id, decide, lambda one: f"{word}; {_what_now(one)}")
+        return await self._record(incident_id, by, Role.APPROVER, decide, lambda one: f"{word}; {_what_now(one)}")
+
+    def _may_approve(self, incident: Incident, playbook: Playbook, asked: Approval, by: Principal) -> None:
+        if by.person == incident.started_by:
+            raise Forbidden(f"{by.person} began this and so can't approve it; {_what_now(incident)}")
+        step = step_named(playbook, asked.step)
+        able = self._judge.able(incident, playbook, step) if step is not None else frozenset()
+        if by.person not in able:
+            names = listed(sorted(able), 10) or "nobody"
+            raise Forbidden(
+                f"{by.person} is not among those who may approve {asked.step} ({names}); {_what_now(incident)}"
+            )
 
     async def acknowledge(self, incident_id: str, *, by: Principal) -> Answer:
         """Say that somebody saw it."""
@@ -69,7 +109,9 @@ class Operations:
                 raise Refusal(f"{incident.acknowledged_by} has acknowledged it already")
             return [ev.Acknowledged(by.person, **_audit(by))]
 
-        return await self._record(incident_id, decide, lambda one: f"acknowledged; {_what_now(one)}")
+        return await self._record(
+            incident_id, by, Role.RESPONDER, decide, lambda one: f"acknowledged; {_what_now(one)}"
+        )
 
     async def take_over(self, incident_id: str, *, by: Principal, reason: str = "") -> Answer:
         """Stop automation for an incident; what is under way finishes and is told."""
@@ -81,7 +123,7 @@ class Operations:
             taken = ev.TakenOver(by.person, reason=reason, **_audit(by))
             return [*given_up(incident, f"{by.person} took over"), taken]
 
-        return await self._record(incident_id, decide, lambda one: f"yours now; {_what_now(one)}")
+        return await self._record(incident_id, by, Role.RESPONDER, decide, lambda one: f"yours now; {_what_now(one)}")
 
     async def pause(self, incident_id: str, *, by: Principal, reason: str = "") -> Answer:
         """Stop automation for an incident without taking it; what is under way finishes and is told."""
@@ -92,7 +134,7 @@ class Operations:
                 raise Refusal(f"{incident.paused_by} has paused it already")
             return [ev.Paused(by.person, reason=reason.strip(), until=now + PAUSE, **_audit(by))]
 
-        return await self._record(incident_id, decide, lambda one: f"paused; {_what_now(one)}")
+        return await self._record(incident_id, by, Role.RESPONDER, decide, lambda one: f"paused; {_what_now(one)}")
 
     async def resume(self, incident_id: str, *, by: Principal, reason: str = "") -> Answer:
         """Let automation of a paused incident go on, from the step boundary where it stands."""
@@ -103,7 +145,7 @@ class Operations:
                 raise Refusal(f"{incident.id} is not paused ({_what_now(incident)})")
             return [ev.Resumed(by.person, reason=reason.strip(), **_audit(by))]
 
-        return await self._record(incident_id, decide, lambda one: f"goes on; {_what_now(one)}")
+        return await self._record(incident_id, by, Role.RESPONDER, decide, lambda one: f"goes on; {_what_now(one)}")
 
     async def close_incident(self, incident_id: str, *, by: Principal, reason: str) -> Answer:
         """End an incident by hand; refused while an action is under way and not in doubt."""
@@ -120,17 +162,19 @@ class Operations:
                 ev.Closed(by.person, reason.strip(), **_audit(by)),
             ]
 
-        return await self._record(incident_id, decide, lambda _: "closed")
+        return await self._record(incident_id, by, Role.RESPONDER, decide, lambda _: "closed")
 
     async def note(self, incident_id: str, *, by: Principal, text: str) -> Answer:
         """Add a remark to the timeline, at most 4,000 characters."""
         if not text.strip() or len(text) > 4000:
             return Answer(Status.CONFLICT, "a note has 1 to 4,000 characters")
         noted = ev.Noted(text.strip(), by.person, **_audit(by))
-        return await self._record(incident_id, lambda *_: [noted], lambda _: "noted")
+        return await self._record(incident_id, by, Role.RESPONDER, lambda *_: [noted], lambda _: "noted")
 
     async def kill(self, *, on: bool, by: Principal, playbook: str | None = None) -> Answer:
         """Turn the kill switch on or off, for everything or one playbook."""
+        if (why := self._judge.approvers.forbids(by, Role.ADMIN)) is not None:
+            return Answer(Status.FORBIDDEN, why)
         if playbook is not None and on and self._engine.policy.playbook(playbook) is None:
             return Answer(Status.NOT_FOUND, f"there is no playbook {playbook}")
         state = await self._kill.switch(by, on=on, playbook=playbook)
@@ -145,13 +189,22 @@ class Operations:
     async def _record(
         self,
         incident_id: str,
-        decide: Callable[[Incident, Playbook, float], Sequence[ev.Event]],
+        by: Principal,
+        role: Role,
+        decide: Decide,
         text: Callable[[Incident], str],
     ) -> Answer:
+        def allowed(incident: Incident, playbook: Playbook, now: float) -> Sequence[ev.Event]:
+            if (why := self._judge.approvers.forbids(by, role)) is not None:
+                raise Forbidden(f"{why}; {_what_now(incident)}")
+            return decide(incident, playbook, now)
+
         try:
-            incident = await self._engine.record(incident_id, decide)
+            incident = await self._engine.record(incident_id, allowed)
         except NotFound as error:
             return Answer(Status.NOT_FOUND, str(error))
+        except Forbidden as error:
+            return Answer(Status.FORBIDDEN, str(error))
         except Refusal as error:
             return Answer(Status.CONFLICT, str(error))
         self._changed()
@@ -187,18 +240,25 @@ def _still_automatic(incident: Incident) -> None:
         raise Refusal(f"{incident.id} is with people: automation is off for it ({incident.escalation})")
 
 
-def _pending(incident: Incident) -> Approval:
-    _still_open(incident)
+def _pending(incident: Incident, wanted: str | None) -> Approval:
+    """Return the request that waits for answers; who comes too late, or answers another one, is told its decision."""
     approval = incident.approval
-    if approval is not None and approval.state == "pending":
-        return approval
-    if approval is not None:
-        names = ", ".join(vote.person for vote in approval.votes if vote.approve)
-        raise Refusal(f"{approval.step} was approved already by {names}")
-    decided = [one for one in incident.done if one.result in {"denied", "expired"}]
-    last = f"; {decided[-1].step} was {decided[-1].result}" if decided else ""
-    under_way = f"; {incident.action.step} is under way" if incident.action else ""
-    raise Refusal(f"{incident.id} asks for no approval now (it is {incident.phase.value}{under_way}{last})")
+    if wanted is not None and (approval is None or approval.id != wanted):
+        ended = next((one for one in reversed(incident.decisions) if one.approval == wanted), None)
+        if ended is not None:
+            raise Refusal(f"that request is over: {_decided(ended)}; {_what_now(incident)}")
+        raise Refusal(f"{incident.id} doesn't ask what you answer ({wanted[:40]}); {_what_now(incident)}")
+    if incident.open and approval is not None:
+        if approval.state == "pending":
+            return approval
+        names = ", ".join(sorted(agreed(approval)))
+        raise Refusal(f"{approval.step} was approved already by {names}; pause or take over to keep it from beginning")
+    last = f"; {_decided(incident.decisions[-1])}" if incident.decisions else ""
+    raise Refusal(f"{incident.id} asks for no approval now ({_what_now(incident)}{last})")
+
+
+def _decided(ended: Decision) -> str:
+    return f"{ended.step} was {ended.state} ({ended.text})"
 
 
 def _released(incident: Incident, person: str) -> list[ev.Event]:
@@ -212,8 +272,9 @@ def _released(incident: Incident, person: str) -> list[ev.Event]:
 
 def _what_now(incident: Incident) -> str:
     if incident.approval is not None and incident.approval.state == "pending":
-        yes = sum(vote.approve for vote in incident.approval.votes)
-        return f"{yes} of {incident.approval.needed} approvals for {incident.approval.step}"
+        asked = incident.approval
+        waits = "; first it is looked whether the alert's end is true" if asked.suspended else ""
+        return f"{len(agreed(asked))} of {asked.needed} approvals for {asked.step}{waits}"
     if incident.approval is not None:
         return f"step {incident.approval.step} begins as soon as the guardrails let it"
     if incident.action is not None:

@@ -19,8 +19,8 @@ _MAX_TOKEN = 512
 class Role(StrEnum):
     """What a person may do; each role includes the ones before it.
 
-    VIEWER reads. RESPONDER acknowledges, takes over, adds notes and closes. APPROVER approves and denies. ADMIN turns
-    the kill switch and reloads policy and people.
+    VIEWER reads. RESPONDER acknowledges, takes over, pauses, resumes, adds notes and closes. APPROVER approves and
+    denies. ADMIN turns the kill switch and reloads policy and people.
     """
 
     VIEWER = "viewer"
@@ -82,11 +82,34 @@ class Person:
         return any(own.includes(role) for own in self.roles)
 
 
+class SlackGroup(NamedTuple):
+    """A user group of a Slack workspace, by ids."""
+
+    team: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """People under one name, for playbooks to name as approvers.
+
+    Args:
+        name: no person has it as an id.
+        members: people's ids; those of `slack` count instead while Slack says who they are.
+        slack: the user group that it stands for.
+    """
+
+    name: str
+    members: frozenset[str]
+    slack: SlackGroup | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class People:
     """Everybody; nobody by default, so that what asks for a person refuses when there is no people.yaml."""
 
     by_id: Mapping[str, Person] = field(default_factory=dict)
+    groups: Mapping[str, Group] = field(default_factory=dict)
 
     def get(self, identity: str) -> Person | None:
         """Return the person of that id."""

@@ -10,7 +10,7 @@ import structlog
 
 from receiver.core.playbook import Policy
 from receiver.metrics import Metrics
-from receiver.people import People, Role
+from receiver.people import People
 from receiver.playbooks import Place, PolicyError, Problem, check_files, errors_of, load_policy
 from receiver.playbooks.people_file import load_people
 from receiver.ports import Clock, StoreUnavailable
@@ -56,10 +56,6 @@ class Policies:
         self._took(policy, people)
         return policy
 
-    def approvers(self) -> frozenset[str]:
-        """Return who may approve, by today's people.yaml."""
-        return frozenset(person.id for person in self.people.who_may(Role.APPROVER))
-
     async def reload(self) -> Reloaded:
         """Load both again and put them in force; with any mistake nothing changes."""
         async with self._one_at_a_time:
@@ -94,10 +90,9 @@ class Policies:
             people = self._people()
         except PolicyError as error:
             problems += error.problems
-        approvers = len(people.who_may(Role.APPROVER)) if people is not None else None
         paths = list(self._settings.playbooks)
         ways = self._settings.escalation_paths
-        found = check_files(paths, self._actions, self._environment, escalation_paths=ways, approvers=approvers)
+        found = check_files(paths, self._actions, self._environment, escalation_paths=ways, people=people)
         if people is None or errors_of(found):
             raise PolicyError([*errors_of(found), *problems])
         for warning in found:

@@ -6,7 +6,7 @@ share one commit, and a bad one fails alone. Nothing here knows which database t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -448,6 +448,17 @@ class ChatError(Exception):
         super().__init__(message)
         self.retry_after = retry_after
         self.unknown = unknown
+
+
+class UserGroups(Protocol):
+    """Who is in the user groups of a chat."""
+
+    def members(self, team: str, group: str) -> Collection[str] | None:
+        """Return the ids of a group's users as they were last told; None when that isn't known, or too old to count.
+
+        It is asked within a unit of the store, so it answers at once.
+        """
+        ...
 
 
 class Chat(Protocol):

@@ -10,6 +10,7 @@ from receiver.acting import Actor
 from receiver.core import events as ev
 from receiver.core import guardrails
 from receiver.core.alert import Alert
+from receiver.core.approval import needs_reason
 from receiver.core.fold import evolve
 from receiver.core.guardrails import Answer
 from receiver.core.incident import Incident
@@ -78,24 +79,26 @@ class Simulator:
             answers = prepared.answers
             plan = prepared.plan
             told["plan"] = hide_deep({"summary": plan.summary, "steps": list(plan.steps), "skip": plan.skip})
-            told["would"] = self._would(found, step, answers, skip=plan.skip is not None)
-        policy = self._actor.judge.approvals(found.playbook, step)
+            told["would"] = self._would(incident, found, step, answers, skip=plan.skip is not None)
+        policy = self._actor.judge.approvals(incident, found.playbook, step)
         needed = max(policy.approvals, 1 if guardrails.asks(answers) else 0)
         return {
             **told,
             "approvals": needed,
-            "reason_required": policy.reason_required and needed > 0,
+            "reason_required": needed > 0
+            and (policy.reason_required or needs_reason(step.action, overrides=bool(guardrails.asks(answers)))),
+            "approvers": sorted(self._actor.judge.able(incident, found.playbook, step)) if needed > 0 else [],
             "only_says": self._actor.judge.only_says(incident, found.playbook),
             "guardrails": [{**asdict(one), "word": one.word.value, "reason": hide(one.reason)} for one in answers],
         }
 
-    def _would(self, found: Match, step: Step, answers: Sequence[Answer], *, skip: bool) -> str:
+    def _would(self, incident: Incident, found: Match, step: Step, answers: Sequence[Answer], *, skip: bool) -> str:
         """Return `skipped`, `refused`, `asked` (people would be) or `run`."""
         if skip:
             return "skipped"
         if guardrails.refusal(answers) is not None:
             return "refused"
-        asked = self._actor.judge.approvals(found.playbook, step).approvals or guardrails.asks(answers)
+        asked = self._actor.judge.approvals(incident, found.playbook, step).approvals or guardrails.asks(answers)
         return "asked" if asked else "run"
 
     def _imagined(self, alert: Alert, found: Match) -> Incident:

@@ -184,6 +184,9 @@ def _verbs(commands: Any) -> None:
         if name != "ack":
             told = "why; stands in the timeline" + ("; some steps ask for one" if name == "approve" else "")
             parser.add_argument("--reason", required=needed, default="", help=told)
+        if name in {"approve", "deny"}:
+            told = "the request that you answer, p-...; without it whichever waits"
+            parser.add_argument("--request", metavar="ID", help=told)
     note = _command(commands, "note", "add a remark to an incident's timeline", _later("verbs", "note"), _CLIENT)
     note.add_argument("id", metavar="ID", help="of the incident")
     note.add_argument("text", metavar="TEXT", nargs="+", help="the remark")

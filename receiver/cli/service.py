@@ -13,6 +13,7 @@ from receiver.cli.values import settings_of
 from receiver.settings import Settings, effective, table
 
 if TYPE_CHECKING:
+    from receiver.people import People
     from receiver.playbooks import Problem
 
 CHECKED = ("playbooks", "people", "escalation_url")
@@ -56,11 +57,9 @@ def check(arguments: argparse.Namespace) -> int:
     actions = load_actions()
     for broken in actions.broken:
         sys.stderr.write(f"remediator: warning: {broken}\n")
-    approvers, people_problems = _people(settings)
+    people, people_problems = _people(settings)
     problems = [
-        *check_files(
-            files, actions.actions, os.environ, escalation_paths=settings.escalation_paths, approvers=approvers
-        ),
+        *check_files(files, actions.actions, os.environ, escalation_paths=settings.escalation_paths, people=people),
         *people_problems,
     ]
     if problems or arguments.format == "json":
@@ -75,16 +74,16 @@ def check(arguments: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def _people(settings: Settings) -> tuple[int | None, list[Problem]]:
-    """Return how many may approve (None when their file has mistakes) and what is wrong with that file."""
-    from receiver.people import Role
+def _people(settings: Settings) -> tuple[People | None, list[Problem]]:
+    """Return everybody (None when their file has mistakes) and what is wrong with that file."""
+    from receiver.people import People
     from receiver.playbooks import PolicyError
     from receiver.playbooks.people_file import load_people
 
     if settings.people_file is None:
-        return 0, []
+        return People(), []
     try:
-        return len(load_people(settings.people_file).who_may(Role.APPROVER)), []
+        return load_people(settings.people_file), []
     except PolicyError as error:
         return None, list(error.problems)
 

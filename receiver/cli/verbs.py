@@ -20,10 +20,12 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 
 
 def verb(arguments: argparse.Namespace) -> int:
-    """Approve, deny, acknowledge, take over or close."""
-    reason = getattr(arguments, "reason", "")
+    """Approve, deny, acknowledge, pause, resume, take over or close."""
+    said = {"reason": getattr(arguments, "reason", "")}
+    if getattr(arguments, "request", None):
+        said["approval"] = arguments.request
     with Client() as client:
-        answer = client.post(f"/api/v1/incidents/{quote(arguments.id, safe='')}/{arguments.verb}", {"reason": reason})
+        answer = client.post(f"/api/v1/incidents/{quote(arguments.id, safe='')}/{arguments.verb}", said)
     print(answer["text"])
     return 0
 

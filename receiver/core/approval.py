@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from receiver.core import events as ev
-from receiver.core.incident import Approval, Done, FoldError, Incident, Phase, Vote
+from receiver.core.incident import Approval, Decision, Done, FoldError, Incident, Phase, Vote
+
+REMEMBERED = 5
+"""Ended requests that an incident keeps, to tell who comes too late; the log has them all."""
 
 
 def asked(incident: Incident, event: ev.ApprovalAsked, at: float) -> Incident:
@@ -20,6 +24,7 @@ def asked(incident: Incident, event: ev.ApprovalAsked, at: float) -> Incident:
         on_timeout=event.on_timeout,
         reason_required=event.reason_required,
         summary=event.summary,
+        approvers=event.approvers,
     )
     return replace(incident.settled(), approval=approval, phase=Phase.AWAITING_APPROVAL)
 
@@ -28,19 +33,22 @@ def voted(incident: Incident, event: ev.Voted, at: float) -> Incident:
     """Fold: a person's latest vote counts."""
     approval = _open_approval(incident, event.approval)
     others = tuple(vote for vote in approval.votes if vote.person != event.person)
-    votes = (*others, Vote(event.person, event.approve, event.reason, at))
+    votes = (*others, Vote(event.person, event.approve, event.reason, at, event.via))
     return replace(incident, approval=replace(approval, votes=votes))
 
 
 def ended(incident: Incident, event: ev.ApprovalEnded, at: float) -> Incident:
     """Fold: decided; an approved one stays until the step begins."""
     approval = _open_approval(incident, event.approval)
+    decision = Decision(approval.id, approval.step, event.state, event.text)
+    incident = replace(incident, decisions=(*incident.decisions[1 - REMEMBERED :], decision))
     if event.state == "approved":
         return replace(incident, approval=replace(approval, state="approved", approved_at=at))
     done = incident.done
     if event.state in {"denied", "expired"}:
-        escalates = event.state == "expired" and approval.on_timeout == "escalate"
-        done = (*done, Done(approval.step, event.state, started_at=at, escalates=escalates))
+        then = approval.on_timeout if event.state == "expired" else ""
+        ended = Done(approval.step, event.state, started_at=at, escalates=then == "escalate", aborts=then == "abort")
+        done = (*done, ended)
     phase = incident.idle_phase if incident.phase is Phase.AWAITING_APPROVAL else incident.phase
     return replace(incident.settled(), approval=None, done=done, phase=phase)
 
@@ -60,10 +68,25 @@ def decided(approval: Approval, now: float) -> ev.Event | None:
         return ev.ApprovalEnded(approval.id, "denied", f"denied by {no.person}: {no.reason}")
     if now >= approval.expires_at:
         return ev.ApprovalEnded(approval.id, "expired", f"nobody decided in time ({len(approval.votes)} voted)")
-    yes = sorted({vote.person for vote in approval.votes if vote.approve})
+    yes = sorted(agreed(approval))
     if len(yes) >= approval.needed:
         return ev.ApprovalEnded(approval.id, "approved", f"approved by {', '.join(yes)}")
     return None
+
+
+def quorum(approval: Approval, able: Collection[str]) -> bool:
+    """Whether enough of those agreed who may do so now; each person counts once, however they came."""
+    return len(agreed(approval).intersection(able)) >= approval.needed
+
+
+def agreed(approval: Approval) -> frozenset[str]:
+    """Return who agreed."""
+    return frozenset(vote.person for vote in approval.votes if vote.approve)
+
+
+def needs_reason(action: str, *, overrides: bool) -> bool:
+    """Whether agreeing needs a reason whatever the policy says: to a rollback, and against what a guardrail says."""
+    return overrides or action == "rollback"
 
 
 def wake(approval: Approval | None) -> float | None:

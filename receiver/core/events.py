@@ -21,7 +21,7 @@ class Opened:
     """An incident began. `reason` says which playbook matched and why, `description` what it is for.
 
     Nothing is changed before `settle_until`; `give_up_at` is when people are called if the alert still fires and
-    nothing else ended the incident.
+    nothing else ended the incident. `started_by` is the person who began it by hand, who may not approve what it does.
     """
 
     target: str
@@ -38,6 +38,7 @@ class Opened:
     settle_until: float = 0.0
     give_up_at: float = 0.0
     description: str = ""
+    started_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class WouldHave:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalAsked:
-    """People are asked to agree to a step, bound to the hash of its plan."""
+    """People are asked to agree to a step, bound to the hash of its plan; `approvers` may agree at that moment."""
 
     approval: str
     step: str
@@ -148,6 +149,7 @@ class ApprovalAsked:
     reason_required: bool
     cause: str = "policy"
     plan: Json = field(default_factory=dict)
+    approvers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

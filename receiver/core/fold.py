@@ -66,6 +66,7 @@ def _opened(event: ev.Opened, recorded: Recorded) -> Incident:
         starts_at=event.starts_at,
         settle_until=event.settle_until,
         deadline=event.give_up_at,
+        started_by=event.started_by,
     )
 
 

@@ -46,6 +46,7 @@ class Done:
         takes: undos and cleanups that were tried.
         undo, cleanup_after: how it is taken back, as it was begun: the playbook that leads later may not know the step.
         escalates: of an approval that nobody gave: whether people are called.
+        aborts: of an approval that nobody gave: whether automation ends, and nobody is called.
     """
 
     step: str
@@ -61,6 +62,7 @@ class Done:
     undo: bool = False
     cleanup_after: float | None = None
     escalates: bool = False
+    aborts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +104,25 @@ class Vote:
     approve: bool
     reason: str
     at: float
+    via: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How a request for approval ended; who comes too late is told."""
+
+    approval: str
+    step: str
+    state: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
     """A pending request, or the approved one whose step has not begun.
 
-    `suspended` while a resolve is verified; `checked` when that was done and did not hold.
+    `suspended` while a resolve is verified; `checked` when that was done and did not hold. `approvers` is for people to
+    read: who counts is asked for anew with each vote and when the step begins.
     """
 
     id: str
@@ -125,6 +139,7 @@ class Approval:
     approved_at: float | None = None
     votes: tuple[Vote, ...] = ()
     summary: str = ""
+    approvers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +193,8 @@ class Incident:
         resolve_by: until then the alert itself must resolve.
         deadline: no state waits without one.
         done: the steps that ended, in order.
+        decisions: how the last requests for approval ended.
+        started_by: who began it by hand, and so may not approve what it does.
         before: readings of the first look, before anything was done.
         evidence: readings of the last verification that passed.
         refused: the guardrail that said no to the next step, `refusal` why; asked again at `retry_at` until
@@ -222,6 +239,8 @@ class Incident:
     done: tuple[Done, ...] = ()
     action: Action | None = None
     approval: Approval | None = None
+    decisions: tuple[Decision, ...] = ()
+    started_by: str | None = None
     check: Check | None = None
     before: tuple[Mapping[str, Any], ...] = ()
     evidence: tuple[Mapping[str, Any], ...] = ()

@@ -187,6 +187,8 @@ def _refuser(incident: Incident) -> str:
 
 def _next_rung(incident: Incident, playbook: Playbook, now: float) -> ev.Event | None:
     last = incident.done[-1] if incident.done else None
+    if last is not None and last.result == "expired" and last.aborts:
+        return ev.Escalated(f"nobody approved step {last.step} in time, and the playbook stops there", page=False)
     if last is not None and (reason := _ends_ladder(last, step_named(playbook, last.step))) is not None:
         return escalate(incident, playbook, now, reason)
     if next_step(incident, playbook) is None:

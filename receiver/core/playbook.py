@@ -21,6 +21,17 @@ class OnFailure(StrEnum):
     ESCALATE = "escalate"
 
 
+class OnTimeout(StrEnum):
+    """What follows a request for approval that nobody decided in time; never an approval.
+
+    ESCALATE calls people, NEXT passes the step over, ABORT ends automation for the incident and calls nobody.
+    """
+
+    ESCALATE = "escalate"
+    NEXT = "next"
+    ABORT = "abort"
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """A PromQL condition. `$window`, `$service` and alert labels are filled in, escaped, by the verifier.
@@ -84,15 +95,17 @@ class ApprovalPolicy:
         approvals: distinct people asked for; 0: none.
         expires: seconds until an undecided request expires.
         execute_before: seconds after the approval within which the step must start.
-        on_timeout: `escalate` or `next`; never approve.
+        on_timeout: what follows when nobody decides.
         reason_required: whether an approval needs a reason (a denial always does).
+        approvers: people and groups of people.yaml who may approve; None: everybody with the role; empty: nobody.
     """
 
     approvals: int = 0
     expires: float = 900.0
     execute_before: float = 300.0
-    on_timeout: OnFailure = OnFailure.ESCALATE
+    on_timeout: OnTimeout = OnTimeout.ESCALATE
     reason_required: bool = False
+    approvers: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +121,7 @@ class Step:
         undo: undo it when its verification fails (while nobody else changed the target).
         cleanup_after: seconds of quiet after which a successful step is taken back (scale back); None: kept.
         on_failure: what follows when it fails.
-        approval: who must agree.
+        approval: who must agree; `approval_by_severity` where a severity asks for something else.
         allow_gap: whether a healthy single instance may be taken to zero without approval.
         healthy_within: seconds that each touched instance has to become healthy.
     """
@@ -122,8 +135,13 @@ class Step:
     cleanup_after: float | None = None
     on_failure: OnFailure = OnFailure.NEXT
     approval: ApprovalPolicy = ApprovalPolicy()
+    approval_by_severity: Mapping[Severity, ApprovalPolicy] = field(default_factory=dict)
     allow_gap: bool = False
     healthy_within: float = 60.0
+
+    def approval_for(self, severity: Severity) -> ApprovalPolicy:
+        """Return who must agree in an incident of this severity."""
+        return self.approval_by_severity.get(severity, self.approval)
 
 
 @dataclass(frozen=True, slots=True)

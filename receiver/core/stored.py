@@ -20,6 +20,7 @@ from receiver.core.playbook import (
     FleetLimits,
     Guardrails,
     OnFailure,
+    OnTimeout,
     Playbook,
     Query,
     Service,
@@ -81,13 +82,25 @@ def playbook_from_json(data: Mapping[str, Any]) -> Playbook:
 
 
 def _step(data: Mapping[str, Any]) -> Step:
-    approval = data["approval"]
+    by_severity = data.get("approval_by_severity", {})
     return Step(
         **{
             **data,
             "on_failure": OnFailure(data["on_failure"]),
             "verify": _verification(data["verify"]),
-            "approval": ApprovalPolicy(**{**approval, "on_timeout": OnFailure(approval["on_timeout"])}),
+            "approval": _approval(data["approval"]),
+            "approval_by_severity": {Severity(name): _approval(one) for name, one in by_severity.items()},
+        }
+    )
+
+
+def _approval(data: Mapping[str, Any]) -> ApprovalPolicy:
+    approvers = data.get("approvers")
+    return ApprovalPolicy(
+        **{
+            **data,
+            "on_timeout": OnTimeout(data["on_timeout"]),
+            "approvers": tuple(approvers) if approvers is not None else None,
         }
     )
 

@@ -131,8 +131,15 @@ def _asked(event: ev.ApprovalAsked, names: Names) -> str:
         f"Why: {causes}" if causes else "",
         f"{people} must agree before {moment(event.expires_at)} (request {event.approval})"
         + (", with a reason" if event.reason_required else ""),
-        f"If nobody does: {'people are called' if event.on_timeout == 'escalate' else 'the next step is tried'}",
+        f"If nobody does: {_TIMEOUTS.get(event.on_timeout, event.on_timeout)}",
     )
+
+
+_TIMEOUTS = {
+    "escalate": "people are called",
+    "next": "the next step is tried",
+    "abort": "automation ends for this incident, and nobody is called",
+}
 
 
 def _voted(event: ev.Voted, names: Names) -> str:

@@ -13,6 +13,7 @@ class ActionFacts(Protocol):
     name: str
     parameters: type[BaseModel]
     read_only: bool
+    destroys_state: bool
     needs_known_good: bool
     needs_bounds: bool
     undoable: bool

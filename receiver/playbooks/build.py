@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
@@ -15,6 +15,7 @@ from receiver.core.playbook import (
     FleetLimits,
     Guardrails,
     OnFailure,
+    OnTimeout,
     Playbook,
     Policy,
     Query,
@@ -27,6 +28,7 @@ from receiver.core.severity import Severity
 from receiver.core.stored import playbook_version, policy_version
 from receiver.playbooks.actions import ActionFacts
 from receiver.playbooks.schema import (
+    ApprovalChangeModel,
     ApprovalModel,
     DefaultsModel,
     EngineModel,
@@ -42,6 +44,7 @@ from receiver.playbooks.schema import (
 
 _AUTOMATIC = frozenset({"restart", "scale"})
 _ASK = ApprovalPolicy(approvals=1, reason_required=True)
+_ASK_TWO = replace(_ASK, approvals=2)
 _GOOD_AFTER, _RECENT = 1800.0, 86_400.0
 _LABELS = ("service", "job")
 
@@ -141,19 +144,27 @@ def _verification(*models: VerifyModel | None) -> Verification:
     return Verification(**merged)
 
 
-def build_approval(step: StepModel, defaults: DefaultsModel, actions: Mapping[str, ActionFacts]) -> ApprovalPolicy:
+Approvals: TypeAlias = tuple[ApprovalPolicy, Mapping[Severity, ApprovalPolicy]]
+"""Who must agree, and where a severity asks for something else."""
+
+
+def build_approval(step: StepModel, defaults: DefaultsModel, actions: Mapping[str, ActionFacts]) -> Approvals:
     """Return who must agree: what the step says, else the defaults for its action, else the shipped rule."""
     given = step.approval or defaults.approval.get(step.action)
     if given is not None:
-        return _approval(given)
+        changes = {Severity(name): _approval(given, change) for name, change in given.by_severity.items()}
+        return _approval(given), changes
     facts = actions.get(step.action)
+    if facts is not None and facts.destroys_state:
+        return _ASK, {Severity.P1: _ASK_TWO}
     reads = facts is not None and facts.read_only
-    return ApprovalPolicy() if reads or step.action in _AUTOMATIC else _ASK
+    return (ApprovalPolicy() if reads or step.action in _AUTOMATIC else _ASK), {}
 
 
 def _step(
     step: StepModel, playbook: PlaybookModel, defaults: DefaultsModel, actions: Mapping[str, ActionFacts]
 ) -> Step:
+    approval, by_severity = build_approval(step, defaults, actions)
     return Step(
         name=step.name,
         action=step.action,
@@ -163,14 +174,21 @@ def _step(
         undo=step.undo,
         cleanup_after=step.cleanup_after,
         on_failure=OnFailure(_first(step.on_failure, defaults.step.on_failure)),
-        approval=build_approval(step, defaults, actions),
+        approval=approval,
+        approval_by_severity=by_severity,
         allow_gap=step.allow_gap,
         healthy_within=_first(step.healthy_within, defaults.step.healthy_within),
     )
 
 
-def _approval(model: ApprovalModel) -> ApprovalPolicy:
-    return ApprovalPolicy(**{**_given(model), "on_timeout": OnFailure(model.on_timeout)})
+def _approval(model: ApprovalModel, change: ApprovalChangeModel | None = None) -> ApprovalPolicy:
+    fields = _given(model) | (_given(change) if change is not None else {})
+    fields.pop("by_severity", None)
+    if "on_timeout" in fields:
+        fields["on_timeout"] = OnTimeout(fields["on_timeout"])
+    if "approvers" in fields:
+        fields["approvers"] = tuple(fields["approvers"])
+    return ApprovalPolicy(**fields)
 
 
 def _query(model: QueryModel) -> Query:

@@ -8,7 +8,8 @@ from receiver.core.durations import format_duration
 from receiver.core.matchers import Op
 from receiver.core.template import TemplateError, query_slots
 from receiver.playbooks.actions import ActionFacts
-from receiver.playbooks.build import build_approval, build_verification, has_known_good
+from receiver.playbooks.build import build_verification, has_known_good
+from receiver.playbooks.lint_approvals import lint_approvers, lint_quorum
 from receiver.playbooks.lint_parameters import lint_parameters
 from receiver.playbooks.positions import Loc
 from receiver.playbooks.problems import Problem
@@ -32,7 +33,9 @@ def lint_steps(subject: Subject, index: int, playbook: PlaybookModel) -> Iterato
         if step.verify is not None:
             yield from _queries(subject, (*loc, "verify"), step.verify)
         yield from _can_pass(subject, loc, label, step, playbook)
-        yield from _quorum(subject, loc, label, step)
+        if step.approval is not None:
+            yield from lint_approvers(subject, (*loc, "approval"), label, step.approval)
+        yield from lint_quorum(subject, loc, label, step)
         if subject.trusted(*loc, "action"):
             yield from _action(subject, loc, label, step, services)
 
@@ -42,7 +45,8 @@ def lint_defaults(subject: Subject) -> Iterator[Problem]:
     defaults = subject.file.defaults
     if defaults.verify is not None:
         yield from _queries(subject, ("defaults", "verify"), defaults.verify)
-    for action in defaults.approval:
+    for action, approval in defaults.approval.items():
+        yield from lint_approvers(subject, ("defaults", "approval", action), f"defaults.approval.{action}", approval)
         if action not in subject.actions:
             loc: Loc = ("defaults", "approval", action)
             yield subject.error(loc, f"defaults.approval: {_unknown(subject, action)}", key=True)
@@ -80,15 +84,6 @@ def _action(subject: Subject, loc: Loc, label: str, step: StepModel, services: S
         yield subject.error((*loc, "cleanup_after"), text)
     yield from lint_parameters(subject, loc, label, step, facts)
     yield from _needs(subject, loc, label, facts, services)
-
-
-def _quorum(subject: Subject, loc: Loc, label: str, step: StepModel) -> Iterator[Problem]:
-    needed = build_approval(step, subject.file.defaults, subject.actions).approvals
-    if subject.approvers is not None and needed > subject.approvers:
-        people = "nobody may" if subject.approvers == 0 else f"only {subject.approvers} may"
-        at: Loc = (*loc, "approval") if subject.given(*loc, "approval") else (*loc, "action")
-        text = f"{label}: asks for {needed} to approve, but {people} (people.yaml): it will always expire"
-        yield subject.warning(at, text)
 
 
 def _needs(subject: Subject, loc: Loc, label: str, facts: ActionFacts, services: Sequence[str]) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from pydantic_core import PydanticCustomError
 
 from receiver.core.playbook import Policy
+from receiver.people import People
 from receiver.playbooks.actions import ActionFacts
 from receiver.playbooks.build import build_policy
 from receiver.playbooks.fields import check_url
@@ -66,17 +67,17 @@ def check_files(
     environment: Mapping[str, str] | None = None,
     *,
     escalation_paths: int | None = None,
-    approvers: int | None = None,
+    people: People | None = None,
 ) -> list[Problem]:
     """Return every mistake of files laid over each other, errors and warnings, in the order of their places.
 
     Args:
         paths, actions, environment: as `load_policy`.
         escalation_paths: how many independent ways there are to reach a person; None: not known here.
-        approvers: how many people may approve; None: not known here.
+        people: everybody, of whom approvals are asked; None: not known here.
     """
     paths = [paths] if isinstance(paths, Path) else list(paths)
-    _, node, problems = _examine(paths, actions, environment or {}, approvers)
+    _, node, problems = _examine(paths, actions, environment or {}, people)
     if node is not None and escalation_paths is not None and escalation_paths < _MIN_ESCALATION_PATHS:
         problems.append(_few_paths(node, escalation_paths))
     return in_order(problems, [str(path) for path in paths])
@@ -91,7 +92,7 @@ def _examine(
     paths: Sequence[Path],
     actions: Mapping[str, ActionFacts],
     environment: Mapping[str, str],
-    approvers: int | None = None,
+    people: People | None = None,
 ) -> tuple[FileModel | None, Node | None, list[Problem]]:
     problems: list[Problem] = []
     merged: Node | None = None
@@ -110,7 +111,7 @@ def _examine(
     validated = validate(FileModel, merged, _STAND_INS)
     problems += validated.problems
     if validated.model is not None:
-        subject = Subject(validated.model, validated.node, actions, approvers)
+        subject = Subject(validated.model, validated.node, actions, people)
         problems += _lint(subject, environment)
     return validated.model, merged, in_order(problems, [str(path) for path in paths])
 

@@ -10,13 +10,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from receiver.people import PROXY, Identity, People, Person, Role, SlackId, is_token_hash
+from receiver.people import PROXY, Group, Identity, People, Person, Role, SlackGroup, SlackId, is_token_hash
 from receiver.playbooks.fields import Name, Word, check_url
 from receiver.playbooks.positions import Loc, Node, place_of
 from receiver.playbooks.problems import PolicyError, Problem, errors_of, in_order
 from receiver.playbooks.reader import read_file
 from receiver.playbooks.schema import Model
 from receiver.playbooks.validate import validate
+from receiver.playbooks.wording import suggest
 
 
 def _token_hash(value: object) -> object:
@@ -102,8 +103,8 @@ class PersonModel(Model):
     roles: list[Literal["viewer", "responder", "approver", "admin"]] = Field(
         min_length=1,
         max_length=4,
-        description="`viewer` reads; `responder` acknowledges, takes over and closes; `approver` approves and denies; "
-        "`admin` turns the kill switch and reloads. Each includes the ones before it.",
+        description="`viewer` reads; `responder` acknowledges, takes over, pauses and closes; `approver` approves and "
+        "denies; `admin` turns the kill switch and reloads. Each includes the ones before it.",
     )
     tokens: Annotated[list[TokenHash], BeforeValidator(_list_of_hashes)] = Field(
         [],
@@ -117,10 +118,41 @@ class PersonModel(Model):
     )
 
 
+def _slack_group(value: str) -> str:
+    if not _SLACK_GROUP.fullmatch(value):
+        raise _wrong(f"{value[:40]!r} is no id of a Slack user group: S and capital letters and digits, never its name")
+    return value
+
+
+_SLACK_GROUP = re.compile(r"S[A-Z0-9]{2,30}", re.ASCII)
+
+
+class SlackGroupModel(Model):
+    """A user group of a Slack workspace, by ids."""
+
+    team: Annotated[str, AfterValidator(_slack_team), _text_like(f"^{_SLACK_TEAM.pattern}$")] = Field(
+        description="The workspace's id."
+    )
+    group: Annotated[str, AfterValidator(_slack_group), _text_like(f"^{_SLACK_GROUP.pattern}$")] = Field(
+        description="The user group's id."
+    )
+
+
+class GroupModel(Model):
+    """People under one name, for `approvers` in playbooks.yaml. Being in it gives nobody a role."""
+
+    name: Name = Field(description="For `approvers`; no person has it as an id.")
+    members: list[Name] = Field(
+        [], max_length=1000, description="People's ids. With `slack` they count only while Slack can't say who is in."
+    )
+    slack: SlackGroupModel | None = Field(None, description="The user group whose members count, as Slack says.")
+
+
 class PeopleFileModel(Model):
     """people.yaml: who may do what."""
 
     people: list[PersonModel] = Field(max_length=10_000, description="Everybody.")
+    groups: list[GroupModel] = Field([], max_length=1000, description="People under one name, for `approvers`.")
 
 
 def load_people(path: Path) -> People:
@@ -132,7 +164,8 @@ def load_people(path: Path) -> People:
     file, problems = _examine(path)
     if file is None or errors_of(problems):
         raise PolicyError(errors_of(problems))
-    return People({person.id: _person(person) for person in file.people})
+    people = {person.id: _person(person) for person in file.people}
+    return People(people, {group.name: _group(group) for group in file.groups})
 
 
 def _person(person: PersonModel) -> Person:
@@ -145,6 +178,11 @@ def _person(person: PersonModel) -> Person:
         identities=tuple(Identity(one.provider, one.subject) for one in person.identities),
         email=person.email,
     )
+
+
+def _group(group: GroupModel) -> Group:
+    slack = SlackGroup(group.slack.team, group.slack.group) if group.slack is not None else None
+    return Group(group.name, frozenset(group.members), slack)
 
 
 def check_people_file(path: Path) -> list[Problem]:
@@ -160,6 +198,7 @@ def _examine(path: Path) -> tuple[PeopleFileModel | None, list[Problem]]:
     problems += validated.problems
     if validated.model is not None:
         problems += _duplicates(validated.model, validated.node)
+        problems += _groups(validated.model, validated.node)
     return validated.model, in_order(problems, [str(path)])
 
 
@@ -173,6 +212,23 @@ def _duplicates(file: PeopleFileModel, node: Node) -> Iterator[Problem]:
                     text = f"this {what} of `{person.id}` is here a second time; {owned} belongs to one person"
                 yield Problem(place_of(node, ("people", index, *place)), text)
             seen.add((what, value))
+
+
+def _groups(file: PeopleFileModel, node: Node) -> Iterator[Problem]:
+    ids = {person.id for person in file.people}
+    names: set[str] = set()
+    for index, group in enumerate(file.groups):
+        loc: Loc = ("groups", index)
+        if group.name in names:
+            yield Problem(place_of(node, (*loc, "name")), f"group `{group.name}` is here a second time")
+        if group.name in ids:
+            text = f"`{group.name}` is a person's id already; `approvers` could mean either"
+            yield Problem(place_of(node, (*loc, "name")), text)
+        names.add(group.name)
+        for number, member in enumerate(group.members):
+            if member not in ids:
+                text = f"group `{group.name}`: there is no person `{member}`{suggest(member, sorted(ids))}"
+                yield Problem(place_of(node, (*loc, "members", number)), text)
 
 
 def _keys(person: PersonModel) -> Iterator[tuple[str, Hashable, Loc, str]]:

@@ -25,6 +25,7 @@ _TITLES = {
     "FleetModel": "defaults.fleet",
     "GuardrailsModel": "guardrails",
     "ApprovalModel": "approval",
+    "ApprovalChangeModel": "approval.by_severity",
     "PlaybookModel": "playbooks",
     "SeverityModel": "severity",
     "SeverityRuleModel": "severity.rules",
@@ -35,6 +36,8 @@ _TITLES = {
     "PersonModel": "people",
     "SlackIdModel": "people.slack",
     "IdentityModel": "people.identities",
+    "GroupModel": "groups",
+    "SlackGroupModel": "groups.slack",
 }
 
 _INTRODUCTION = """# Playbook reference

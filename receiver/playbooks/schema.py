@@ -159,14 +159,45 @@ def _approval(value: object) -> object:
     return {"approvals": 0} if value == "none" else value
 
 
+Approvers = Annotated[list[Name], Field(max_length=100)]
+
+
+class ApprovalChangeModel(Model):
+    """What an incident's severity changes about who must agree; what isn't said stays."""
+
+    approvals: int | None = Field(None, ge=0, le=10, description="Different people who must agree; 0: nobody.")
+    expires: PositiveDuration | None = Field(None, description="An undecided request ends after this.")
+    execute_before: PositiveDuration | None = Field(None, description="An approved step must begin within this.")
+    on_timeout: Literal["escalate", "next", "abort"] | None = Field(
+        None, description="What follows when nobody answers."
+    )
+    reason_required: bool | None = Field(None, description="Whether an approval needs a reason.")
+    approvers: Approvers | None = Field(None, description="Who may approve.")
+
+
 class ApprovalModel(Model):
     """Who must agree before a step runs."""
 
     approvals: int = Field(ge=0, le=10, description="Different people who must agree; 0: nobody.")
     expires: PositiveDuration = Field(900.0, description="An undecided request ends after this.")
     execute_before: PositiveDuration = Field(300.0, description="An approved step must begin within this.")
-    on_timeout: Literal["escalate", "next"] = Field("escalate", description="What follows when nobody answers.")
-    reason_required: bool = Field(False, description="Whether an approval needs a reason; a denial always does.")
+    on_timeout: Literal["escalate", "next", "abort"] = Field(
+        "escalate",
+        description="When nobody answers: call people, try the next step, or end automation and call nobody.",
+    )
+    reason_required: bool = Field(
+        False,
+        description="Whether an approval needs a reason. A denial always does, and approving a rollback or what a "
+        "guardrail asks about.",
+    )
+    approvers: Approvers | None = Field(
+        None,
+        description="Who may approve: people and groups of people.yaml, of whom those with the role `approver` count. "
+        "Without it everybody with the role; empty: nobody.",
+    )
+    by_severity: dict[SeverityName, ApprovalChangeModel] = Field(
+        {}, description="What else an incident of this severity, as it is then, asks for."
+    )
 
 
 Approval = Annotated[ApprovalModel, BeforeValidator(_approval, json_schema_input_type=Literal["none"] | ApprovalModel)]
@@ -308,7 +339,7 @@ class DefaultsModel(Model):
     approval: dict[Name, Approval] = Field(
         {},
         description="Who must agree, by action. Without an entry: nobody for `restart`, `scale` and what only reads; "
-        "one person with a reason for `rollback` and every other action.",
+        "one person with a reason for `rollback` and every other action, on P1 two for what destroys state.",
     )
     guardrails: GuardrailsModel | None = Field(None, description="Limits on one target.")
     known_good: KnownGoodModel | None = Field(None, description="The rule for `rollback`, for every service.")

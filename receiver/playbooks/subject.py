@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from receiver.people import People
 from receiver.playbooks.actions import ActionFacts
 from receiver.playbooks.positions import Loc, MapNode, Node, ScalarNode, StandIn, find, key_place, place_of
 from receiver.playbooks.problems import Level, Problem
@@ -19,13 +20,13 @@ class Subject:
         file: the models, without what was wrong.
         node: the tree that they were made of; paths into it are paths into the models.
         actions: the known actions, by name.
-        approvers: how many people may approve; None: not known here.
+        people: everybody, of whom approvals are asked; None: not known here.
     """
 
     file: FileModel
     node: Node
     actions: Mapping[str, ActionFacts]
-    approvers: int | None = None
+    people: People | None = None
 
     def given(self, *loc: str | int) -> bool:
         """Whether the file says something there, right or wrong."""

@@ -220,20 +220,20 @@ class Api:
 
     # --- changing ---------------------------------------------------------------------------------------------------
 
-    @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))
+    @described(tag="verbs", answers=models.AnswerModel, body=models.VoteRequest, refuses=(409,))
     async def approve(self, request: Request, caller: Caller) -> Response:
         """Approve what an incident asks for."""
         return await self._vote(request, caller, approve=True)
 
-    @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))
+    @described(tag="verbs", answers=models.AnswerModel, body=models.VoteRequest, refuses=(409,))
     async def deny(self, request: Request, caller: Caller) -> Response:
         """Deny what an incident asks for."""
         return await self._vote(request, caller, approve=False)
 
     async def _vote(self, request: Request, caller: Caller, *, approve: bool) -> Response:
-        reason = (await read_model(request, models.ReasonRequest, self._timeout)).reason
-        wanted = request.path_params["id"]
-        answer = await self._operations.vote(wanted, by=_by(request, caller), approve=approve, reason=reason)
+        said = await read_model(request, models.VoteRequest, self._timeout)
+        wanted, by = request.path_params["id"], _by(request, caller)
+        answer = await self._operations.vote(wanted, by=by, approve=approve, reason=said.reason, approval=said.approval)
         return _answered(answer)
 
     @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))

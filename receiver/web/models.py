@@ -76,6 +76,7 @@ class VoteModel(Model):
     approve: bool
     reason: str
     at: Time
+    via: str
 
 
 class ApprovalModel(Model):
@@ -87,6 +88,7 @@ class ApprovalModel(Model):
     state: str
     needed: int
     votes: list[VoteModel]
+    approvers: list[str]
     reason_required: bool
     expires_at: Time
     plan_hash: str
@@ -101,9 +103,10 @@ class ApprovalModel(Model):
             state="suspended" if approval.suspended else approval.state,
             needed=approval.needed,
             votes=[
-                VoteModel(person=one.person, approve=one.approve, reason=one.reason, at=one.at)
+                VoteModel(person=one.person, approve=one.approve, reason=one.reason, at=one.at, via=one.via)
                 for one in approval.votes
             ],
+            approvers=list(approval.approvers),
             reason_required=approval.reason_required,
             expires_at=approval.expires_at,
             plan_hash=approval.plan_hash,
@@ -288,6 +291,12 @@ class ReasonRequest(Model):
     """A word on why."""
 
     reason: Annotated[str, Field(max_length=2000)] = ""
+
+
+class VoteRequest(ReasonRequest):
+    """An answer to a request for approval; `approval` is its id, so that an answer never counts for another one."""
+
+    approval: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 
 class NoteRequest(Model):

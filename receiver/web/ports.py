@@ -87,8 +87,10 @@ class Answer(Protocol):
 class Operations(Protocol):
     """What people can do; one set for every channel."""
 
-    async def vote(self, incident_id: str, *, by: Principal, approve: bool, reason: str) -> Answer:
-        """Approve or deny what an incident asks for."""
+    async def vote(
+        self, incident_id: str, *, by: Principal, approve: bool, reason: str, approval: str | None = None
+    ) -> Answer:
+        """Approve or deny what an incident asks for; `approval` names the request that was shown."""
         ...
 
     async def acknowledge(self, incident_id: str, *, by: Principal) -> Answer:

@@ -28,6 +28,7 @@ from tests.simulation.lab import (
     old,
     opened,
     pages,
+    people_called,
     posted,
     replicas,
     replicas_when_calm,
@@ -99,6 +100,7 @@ TWO_STEPS: Final = {
     ]
 }
 ASKED: Final = {f"{STEP}.approval": {"approvals": 1, "expires": "30s"}}
+AT_P1: Final = f"{STEP}.approval.by_severity.P1"
 QUERIED: Final = {f"{HERE}.verify": {"queries": [QUERY]}}
 NEVER: Final = "refused"
 """The result of a file that the loader refuses."""
@@ -372,6 +374,56 @@ CASES: Final = [
         [(False, "acted"), (True, "told no")],
         ASKED,
     ),
+    Case(
+        "ApprovalModel.approvers",
+        f"{STEP}.approval.approvers",
+        voted,
+        [(["ann"], "acted"), (["bob"], "told no"), ([], "told no"), (["dba"], "acted"), (["ops"], "told no")],
+        ASKED,
+    ),
+    Case(
+        "ApprovalModel.by_severity",
+        f"{STEP}.approval.by_severity",
+        voted,
+        [({}, "acted"), ({"P1": {"approvals": 2}}, "waits"), ({"P2": {"approvals": 2}}, "acted")],
+        ASKED,
+    ),
+    Case("ApprovalChangeModel.approvals", f"{AT_P1}.approvals", voted, [(0, "acted"), (2, "waits")], ASKED),
+    Case(
+        "ApprovalChangeModel.expires",
+        f"{AT_P1}.expires",
+        between(ev.ApprovalAsked, ev.ApprovalEnded, 100.0),
+        [("20s", 20), ("50s", 50)],
+        ASKED,
+    ),
+    Case(
+        "ApprovalChangeModel.execute_before",
+        f"{AT_P1}.execute_before",
+        approved_and_stopped,
+        [("30s", True), ("10m", False)],
+        ASKED,
+    ),
+    Case(
+        "ApprovalChangeModel.on_timeout",
+        f"{AT_P1}.on_timeout",
+        people_called,
+        [("abort", False), ("escalate", True)],
+        ASKED,
+    ),
+    Case(
+        "ApprovalChangeModel.reason_required",
+        f"{AT_P1}.reason_required",
+        voted,
+        [(False, "acted"), (True, "told no")],
+        ASKED,
+    ),
+    Case(
+        "ApprovalChangeModel.approvers",
+        f"{AT_P1}.approvers",
+        voted,
+        [(["ann"], "acted"), (["bob"], "told no")],
+        ASKED,
+    ),
     # Guardrails.
     Case(
         "DefaultsModel.guardrails",
@@ -594,6 +646,7 @@ LOOKS: Final = "tests/unit/verifier/test_verifier_looks.py"
 CONTAINERS: Final = "tests/integration/docker/test_containers.py"
 PROCESS: Final = "tests/integration/process/test_process.py"
 PEOPLE: Final = "tests/unit/playbooks/test_people.py"
+APPROVERS: Final = "tests/unit/test_approvers.py"
 AUTH: Final = "tests/unit/web/test_auth.py"
 
 ELSEWHERE: Final[Mapping[str, tuple[str, str]]] = {
@@ -626,6 +679,14 @@ ELSEWHERE: Final[Mapping[str, tuple[str, str]]] = {
             "PersonModel.email",
         ),
         (PEOPLE, "test_people_are_known_by_slack_users_identities_and_addresses"),
+    ),
+    **dict.fromkeys(
+        ("PeopleFileModel.groups", "GroupModel.name", "GroupModel.members"),
+        (PEOPLE, "test_groups_are_people_under_one_name"),
+    ),
+    **dict.fromkeys(
+        ("GroupModel.slack", "SlackGroupModel.team", "SlackGroupModel.group"),
+        (APPROVERS, "test_of_a_slack_group_those_count_whom_slack_names_and_else_the_static_members"),
     ),
     "PersonModel.roles": (AUTH, "test_each_change_needs_its_role"),
     "PersonModel.name": (AUTH, "test_each_change_needs_its_role"),

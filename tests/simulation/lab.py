@@ -237,6 +237,13 @@ async def voted(lab: Lab) -> str:
     return "acted" if await lab.count(ev.StepStarted) else "waits" if answer.ok else "told no"
 
 
+async def people_called(lab: Lab) -> bool:
+    """Let it fail and nobody answer; return whether people are called."""
+    await lab.trouble(100.0)
+    assert await lab.said("nobody approved step restart in time")
+    return (await lab.world.incident()).page_at is not None
+
+
 async def approved_and_stopped(lab: Lab) -> bool:
     """Let people agree while the kill switch is on; return whether their word is void after a while."""
     await lab.trouble(10.0)

@@ -10,7 +10,7 @@ import pytest
 
 from receiver.core.alert import Alert
 from receiver.core.incident import Phase
-from receiver.core.playbook import ApprovalPolicy, FleetLimits, Guardrails, OnFailure, Playbook, Policy
+from receiver.core.playbook import ApprovalPolicy, FleetLimits, Guardrails, OnTimeout, Playbook, Policy
 from receiver.core.principal import Principal
 from remediations.protocol import Instance, OutcomeUnknown, Target
 from remediations.runtimes.memory import MemoryRuntime
@@ -193,7 +193,7 @@ async def test_within_the_cooldown_people_are_asked_and_what_they_say_is_done(ma
     incident = await world.incident()
     assert incident.phase is Phase.AWAITING_APPROVAL, await world.story()
     assert "Why: cooldown: service-down acted on api" in await world.story()
-    assert (await world.operations.vote(incident.id, by=Principal("ann", "cli"), approve=True, reason="")).ok
+    assert (await world.operations.vote(incident.id, by=Principal("ann", "cli"), approve=True, reason="so")).ok
     await world.run(30.0)
     assert "StepFinished" in await world.kinds()
 
@@ -207,7 +207,7 @@ async def test_a_step_that_asks_people_anyway_is_asked_about_whatever_limits_wha
     incident = await world.incident()
     assert incident.phase is Phase.AWAITING_APPROVAL, await world.story()
     assert "Why: fleet_cap:" in await world.story()
-    answer = await world.operations.vote(incident.id, by=Principal("ann", "cli"), approve=True, reason="")
+    answer = await world.operations.vote(incident.id, by=Principal("ann", "cli"), approve=True, reason="so")
     assert answer.text == "approved; step restart begins as soon as the guardrails let it"
     await world.run(10.0)
     assert "StepStarted" in await world.kinds()
@@ -269,13 +269,13 @@ async def test_the_word_of_somebody_who_may_not_approve_any_more_does_not_count(
 
 
 async def test_that_people_are_called_when_nobody_answers_is_today_s_as_well(make: Make) -> None:
-    lax = ApprovalPolicy(approvals=1, expires=20.0, on_timeout=OnFailure.NEXT)
+    lax = ApprovalPolicy(approvals=1, expires=20.0, on_timeout=OnTimeout.NEXT)
     book = replace(playbook(step("restart", approval=lax), step("rollback")), settle=20.0)
     world = await make(policy(book))
     world.fails()
     await world.fire()
     await world.run(5.0)
-    strict = replace(book.steps[0], approval=replace(lax, on_timeout=OnFailure.ESCALATE))
+    strict = replace(book.steps[0], approval=replace(lax, on_timeout=OnTimeout.ESCALATE))
     await world.engine.use(policy(replace(book, steps=(strict, book.steps[1]), version="later")))
     await world.run(80.0)
     assert (await world.incident()).escalation == "nobody approved step restart in time", await world.story()

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from receiver.acting import Actor
+from receiver.approvers import Approvers
 from receiver.control import KillSwitch
 from receiver.core.alert import Alert, AlertStatus
 from receiver.core.incident import Incident
@@ -20,9 +21,11 @@ from receiver.core.severity import Severity
 from receiver.core.timeline import entries
 from receiver.engine import Engine
 from receiver.executor import Executor
+from receiver.judging import Judge
 from receiver.looking import Looker
 from receiver.operations import Operations
-from receiver.ports import IncidentFilter, Sample, Store
+from receiver.people import Group, People, Person, Role, SlackId
+from receiver.ports import IncidentFilter, Sample, Store, UserGroups
 from receiver.simulating import Simulator
 from receiver.store.sqlite import SqliteStore
 from receiver.targets import Targets, known_good_key
@@ -142,6 +145,13 @@ class World:
         self.ids = CountedIds()
         self.metrics = FakeMetrics(self.clock)
         self.approvers = frozenset({"ann", "bob"})
+        self.others: dict[str, Role] = {}
+        self.known: People | None = None
+        self.people_groups: dict[str, Group] = {
+            "dba": Group("dba", frozenset({"ann"})),
+            "ops": Group("ops", frozenset({"bob", "carol"})),
+        }
+        self.groups: UserGroups | None = None
         self.lanes: tuple[str, ...] = ("console",)
         self.runtime = MemoryRuntime(self.clock.now, self.clock.sleep)
 
@@ -156,13 +166,23 @@ class World:
         actions = self.load_actions()
         targets = Targets(self.store, self.clock, self.http, self.kill, lambda _: self.runtime)
         verifier = Verifier(self.metrics, self.http, self.clock, shortest_window=1.0)
-        self.actor = Actor(
-            self.engine, self.store, self.clock, targets, self.kill, actions, approvers=lambda: self.approvers
-        )
+        judge = Judge(self.engine, self.kill, Approvers(self.people, self.groups))
+        self.actor = Actor(self.engine, self.store, self.clock, targets, judge, actions)
         looker = Looker(targets, verifier, self.metrics, actions)
         self.executor = Executor(self.engine, self.clock, self.actor, looker)
-        self.operations = Operations(self.engine, self.kill, lambda: None)
+        self.operations = Operations(self.engine, self.kill, judge, lambda: None)
         self.simulator = Simulator(self.engine, self.clock, self.actor, looker.confirm)
+
+    def people(self) -> People:
+        """Return everybody: `known`, or those who may approve (and all else), others by their roles, and groups."""
+        if self.known is not None:
+            return self.known
+        roles = dict.fromkeys(self.approvers, Role.ADMIN) | self.others
+        known = {
+            name: Person(name, name.title(), frozenset({role}), slack=(SlackId("T1", f"U{name.upper()}"),))
+            for name, role in roles.items()
+        }
+        return People(known, self.people_groups)
 
     def open_store(self) -> Store:
         """Open what outlives the service."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from receiver.metrics import Metrics
-from receiver.people import People
+from receiver.people import People, Role
 from receiver.settings import Settings, load
 from receiver.web.feed import Feed
 from receiver.web.health import Health
@@ -74,6 +74,8 @@ async def running(
     if world is None:
         world = World(directory / "r.db", policy(playbook(step("restart"))), mode="observe")
         await world.open()
+    # Without people it is whoever is on this machine who acts; tests that act by themselves do so as ann or bob.
+    world.known, world.others["local"] = people, Role.ADMIN
     settings = load({"listen": "127.0.0.1:0"}, environment or {})
     sock = bind(settings.listen)
     one = Running(world, settings, Metrics(), sock.getsockname()[1], people or People())

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from receiver.people import People, Person, Role
 from receiver.playbooks import ActionFacts, Problem, check_files
 
 
@@ -42,6 +43,7 @@ class Facts:
     name: str
     parameters: type[BaseModel] = NoParameters
     read_only: bool = False
+    destroys_state: bool = False
     needs_known_good: bool = False
     needs_bounds: bool = False
     undoable: bool = False
@@ -94,3 +96,10 @@ def changed(old: str, new: str) -> str:
     """Return the good file with a change."""
     assert GOOD.count(old) == 1, f"{old!r} must be there once"
     return GOOD.replace(old, new)
+
+
+def people_of(approvers: int) -> People:
+    """Return so many people who may approve, and one who may not."""
+    names = [f"approver-{number}" for number in range(1, approvers + 1)]
+    people = {name: Person(name, name, frozenset({Role.APPROVER})) for name in names}
+    return People({**people, "viewer": Person("viewer", "Viewer", frozenset({Role.VIEWER}))})

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from receiver.people import Group, People
 from receiver.playbooks import Level, errors_of
-from tests.unit.playbooks.samples import GOOD, changed, check, told
+from tests.unit.playbooks.samples import GOOD, changed, check, people_of, told
 
 STEP = "      - {name: restart, action: restart}\n"
 ENGINE = '  local: {url: "unix:///var/run/docker.sock"}\n'
@@ -363,10 +364,32 @@ def test_fewer_than_two_escalation_paths_are_a_warning(tmp_path: Path, paths: in
 def test_an_approval_that_nobody_can_give_is_a_warning(
     tmp_path: Path, approvers: int | None, words: str | None
 ) -> None:
-    problems = check(tmp_path, GOOD, approvers=approvers)
+    people = people_of(approvers) if approvers is not None else None
+    problems = check(tmp_path, GOOD, people=people)
     assert [str(problem.level) for problem in problems] == (["warning"] if words else [])
     asked = changed("action: rollback", "action: rollback, approval: {approvals: 3}")
-    assert ["only 1 may" in line for line in told(check(tmp_path, asked, approvers=1))] == [True]
+    assert ["only 1 may" in line for line in told(check(tmp_path, asked, people=people_of(1)))] == [True]
+
+
+@pytest.mark.parametrize(
+    ("approval", "words"),
+    [
+        ("{approvals: 1, approvers: [dba]}", []),
+        ("{approvals: 2, approvers: [dba]}", ["only 1 may"]),
+        ("{approvals: 2, approvers: [dba, approver-2]}", []),
+        ("{approvals: 1, approvers: []}", ["nobody may"]),
+        ("{approvals: 1, approvers: [viewer]}", ["nobody may"]),
+        ("{approvals: 1, approvers: [approver-1, approver-3]}", ["no person or group `approver-3`; did you mean"]),
+        ("{approvals: 1, by_severity: {P1: {approvals: 3}}}", ["asks for 3 to approve on P1, but only 2 may"]),
+        ("{approvals: 1, by_severity: {P1: {approvers: [x]}}}", ["no person or group `x`", "on P1, but nobody may"]),
+    ],
+)
+def test_who_may_approve_is_held_against_people_yaml(tmp_path: Path, approval: str, words: list[str]) -> None:
+    people = People(people_of(2).by_id, {"dba": Group("dba", frozenset({"approver-1", "viewer"}))})
+    asked = changed("action: rollback", f"action: rollback, approval: {approval}")
+    found = check(tmp_path, asked, people=people)
+    assert [problem.level for problem in found] == [Level.WARNING] * len(words)
+    assert all(any(word in line for line in told(found)) for word in words), told(found)
 
 
 def test_an_engine_url_of_the_environment_is_checked_too(tmp_path: Path) -> None:

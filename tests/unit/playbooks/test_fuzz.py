@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from receiver.playbooks import PolicyError, Problem, check_files, load_policy
 from receiver.playbooks.people_file import check_people_file
 from receiver.playbooks.reader import read_bytes
-from tests.unit.playbooks.samples import ACTIONS, GOOD
+from tests.unit.playbooks.samples import ACTIONS, GOOD, people_of
 from tests.unit.playbooks.test_load import FULL
 
 FILES = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
@@ -29,7 +29,9 @@ def are_well_placed(problems: list[Problem], text: str) -> bool:
 
 def judge(path: Path, data: bytes) -> list[Problem]:
     path.write_bytes(data)
-    problems = check_files(path, ACTIONS, {"REMEDIATOR_ENGINE_LOCAL": "unix:///x"}, escalation_paths=2, approvers=2)
+    problems = check_files(
+        path, ACTIONS, {"REMEDIATOR_ENGINE_LOCAL": "unix:///x"}, escalation_paths=2, people=people_of(2)
+    )
     has_errors = any(problem.level == "error" for problem in problems)
     try:
         load_policy(path, ACTIONS)

@@ -157,6 +157,13 @@ FULL: dict[str, Any] = {
         "approval": {
             "restart": {
                 "approvals": 2, "expires": "1s", "execute_before": "2s", "on_timeout": "next", "reason_required": True,
+                "approvers": ["dba"],
+                "by_severity": {
+                    "P1": {
+                        "approvals": 3, "expires": "3s", "execute_before": "4s", "on_timeout": "next",
+                        "reason_required": False, "approvers": ["dba"],
+                    }
+                },
             }
         },
         "guardrails": {
@@ -237,6 +244,8 @@ def changed_value(path: tuple[str | int, ...], value: Any) -> Any:
         return not value
     if isinstance(value, int):
         return value + 1
+    if isinstance(value, list):
+        return [f"{one}x" for one in value]
     if path[-1] in _OTHER:
         return _OTHER[str(path[-1])]
     return "77s" if isinstance(value, str) and value[:-1].isdigit() else f"{value}x"

@@ -4,7 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from receiver.people import Identity, People, Person, Role, SlackId, hash_token, is_token_hash, make_token
+from receiver.people import (
+    Group,
+    Identity,
+    People,
+    Person,
+    Role,
+    SlackGroup,
+    SlackId,
+    hash_token,
+    is_token_hash,
+    make_token,
+)
 from receiver.playbooks import PolicyError
 from receiver.playbooks.people_file import check_people_file, load_people
 
@@ -194,6 +205,38 @@ def test_a_mistake_in_who_somebody_is_is_told_at_its_place(
 ) -> None:
     assert FULL.count(old)
     told_at(tmp_path, new.join(FULL.rsplit(old, 1)), where, words)
+
+
+GROUPS = f"""\
+{GOOD}\
+groups:
+  - name: dba
+    members: [alice]
+  - name: oncall
+    members: [alice, bob]
+    slack: {{team: T0ACME, group: S0ONCALL}}
+"""
+
+
+def test_groups_are_people_under_one_name(tmp_path: Path) -> None:
+    groups = load_people(write(tmp_path, GROUPS)).groups
+    assert groups["dba"] == Group("dba", frozenset({"alice"}), None)
+    assert groups["oncall"] == Group("oncall", frozenset({"alice", "bob"}), SlackGroup("T0ACME", "S0ONCALL"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "words"),
+    [
+        ("name: oncall", "name: dba", "13:11", "group `dba` is here a second time"),
+        ("name: oncall", "name: alice", "13:11", "`alice` is a person's id already"),
+        ("[alice, bob]", "[alice, bobb]", "14:22", "there is no person `bobb`; did you mean `bob`?"),
+        ("S0ONCALL", "oncall", "15:34", "is no id of a Slack user group"),
+        ("T0ACME", "acme", "15:19", "is no id of a Slack workspace"),
+        ("{team: T0ACME, group: S0ONCALL}", "{group: S0ONCALL}", "15:5", "`team`"),
+    ],
+)
+def test_a_mistake_in_a_group_is_told_at_its_place(tmp_path: Path, old: str, new: str, where: str, words: str) -> None:
+    told_at(tmp_path, new.join(GROUPS.rsplit(old, 1)), where, words)
 
 
 @pytest.mark.parametrize("secret", ["rmd_secret", "{rmd_secret: x}", "[rmd_secret]", "rmd_secret: x"])

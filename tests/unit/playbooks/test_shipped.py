@@ -11,6 +11,7 @@ from receiver.core.template import query_slots
 from receiver.playbooks import check_files, load_policy
 from receiver.playbooks.people_file import check_people_file
 from remediations.registry import load_actions
+from tests.unit.playbooks.samples import people_of
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "playbooks.yaml"
@@ -35,7 +36,7 @@ def ladder(playbook: Playbook) -> list[str]:
 
 @pytest.mark.parametrize("files", [[SHIPPED], [SHIPPED, DEMO]], ids=["alone", "with the demo's"])
 def test_the_shipped_files_have_no_mistakes(files: list[Path]) -> None:
-    assert check_files(files, ACTIONS, approvers=1, escalation_paths=2) == []
+    assert check_files(files, ACTIONS, people=people_of(1), escalation_paths=2) == []
     assert check_people_file(ROOT / "people.example.yaml") == []
 
 

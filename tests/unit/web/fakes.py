@@ -112,8 +112,10 @@ class KeepingOperations:
         self.asked.append((what, how))
         return self.says
 
-    async def vote(self, incident_id: str, *, by: Principal, approve: bool, reason: str) -> Said:
-        return self._keep("vote", id=incident_id, by=by, approve=approve, reason=reason)
+    async def vote(
+        self, incident_id: str, *, by: Principal, approve: bool, reason: str, approval: str | None = None
+    ) -> Said:
+        return self._keep("vote", id=incident_id, by=by, approve=approve, reason=reason, approval=approval)
 
     async def acknowledge(self, incident_id: str, *, by: Principal) -> Said:
         return self._keep("acknowledge", id=incident_id, by=by)
