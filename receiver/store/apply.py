@@ -8,7 +8,6 @@ from itertools import chain
 from typing import Any
 
 from receiver.ports import Body
-from receiver.store import feed
 from receiver.store.batch import Batch
 from receiver.store.cache import Cache, Kept
 from receiver.store.codec import encode, encode_block, encode_bodies, encode_incident, encode_playbook, pack
@@ -37,7 +36,6 @@ def write(connection: sqlite3.Connection, batch: Batch, cache: Cache) -> None:
     _alerts(connection, batch)
     _incidents(connection, batch)
     insert(connection, "INSERT INTO events(key, at, type, version, body)", 5, batch.events)
-    feed.write(connection, batch)
     _outbox(connection, batch)
     _actions(connection, batch)
     for version, playbook in batch.playbooks.items():

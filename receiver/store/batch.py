@@ -36,7 +36,6 @@ class Numbers:
 
     incident: int
     block: int
-    commit: int
 
 
 @dataclass(slots=True)

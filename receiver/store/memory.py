@@ -45,7 +45,7 @@ class MemoryStore:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seen = Seen()
-        self._numbers = Numbers(1, 1, 1)
+        self._numbers = Numbers(1, 1)
         self._alerts: dict[str, AlertRow] = {}
         self._events: dict[str, list[tuple[float, str, int, bytes]]] = {}
         self._feed: list[tuple[str, int]] = []

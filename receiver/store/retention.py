@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from receiver.store import feed
 from receiver.store.batch import EVENTS_PER_INCIDENT, TEXTS_PER_BLOCK
 from receiver.store.cache import Cache
 from receiver.store.codec import fingerprint_text
@@ -58,7 +57,6 @@ def pieces(keep: Keep, now: float) -> Mapping[str, Piece]:
         "incidents": partial(_incidents, before=now - keep.closed, most=keep.closed_rows),
         "actions": partial(_actions, before=now - keep.actions),
         "texts": _Texts(),
-        "feed": feed.prune,
         "pages": _vacuum,
     }
 
@@ -71,7 +69,6 @@ def make_room(connection: sqlite3.Connection, cache: Cache) -> int:
     """
     return (
         _bodies(connection, cache, before=_ALWAYS)
-        or feed.prune(connection, cache, most=1000)
         or _outbox(connection, cache, before=_ALWAYS, most=0)
         or _quarantined(connection, cache, before=_ALWAYS, most=0)
         or _unmatched(connection, cache, before=_ALWAYS, most=0)

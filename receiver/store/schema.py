@@ -14,7 +14,7 @@ from receiver.ports import StoreUnusable
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0002"
+HEAD = "0003"
 """The migration that this release writes; a test holds it to the newest one."""
 
 SNAPSHOT = Path(__file__).parent / "schema.sql"

@@ -21,13 +21,6 @@ CREATE INDEX incidents_by_state ON incidents(state, severity);
 CREATE INDEX incidents_by_target ON incidents(target);
 CREATE INDEX incidents_by_wake ON incidents(wake_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX incidents_by_end ON incidents(ended_at) WHERE open = 0;
-CREATE TABLE events (
-        key INTEGER PRIMARY KEY,
-        at REAL NOT NULL,
-        type TEXT NOT NULL,
-        version INTEGER NOT NULL,
-        body BLOB NOT NULL
-    );
 CREATE TABLE alerts (
         n INTEGER PRIMARY KEY,
         fingerprint NOT NULL,
@@ -95,5 +88,13 @@ CREATE INDEX actions_under_way ON actions(started_at) WHERE ended_at IS NULL;
 CREATE TABLE playbooks (version TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE named (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE feed (n INTEGER PRIMARY KEY, keys BLOB NOT NULL);
-INSERT INTO alembic_version SELECT '0002';
+CREATE TABLE events (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        key INTEGER NOT NULL,
+        at REAL NOT NULL,
+        type TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        body BLOB NOT NULL
+    );
+CREATE UNIQUE INDEX events_by_key ON events(key);
+INSERT INTO alembic_version SELECT '0003';

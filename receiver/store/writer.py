@@ -350,8 +350,7 @@ def _numbers(connection: sqlite3.Connection) -> Numbers:
     """Return the next free numbers of the database."""
     incident = connection.execute("SELECT coalesce(max(n), 0) + 1 FROM incidents").fetchone()[0]
     block = connection.execute("SELECT coalesce(max(n), 0) + 1 FROM texts").fetchone()[0]
-    commit = connection.execute("SELECT coalesce(max(n), 0) + 1 FROM feed").fetchone()[0]
-    return Numbers(incident, block, commit)
+    return Numbers(incident, block)
 
 
 def _raise_if_database(error: Exception) -> None:

@@ -183,24 +183,38 @@ async def test_what_was_deleted_makes_the_file_smaller(tmp_path: Path) -> None:
     assert path.stat().st_size < before / 2
 
 
-async def test_the_feed_keeps_its_latest_commits_and_tells_a_reader_that_was_away_for_longer(tmp_path: Path) -> None:
-    path, clock = tmp_path / "feed.db", Clock()
-    store = SqliteStore.open(path, clock)
+async def test_a_reader_of_the_feed_that_missed_too_much_is_told_so(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     incident = await opened(store)
     first = await store.feed_end()
     for number in range(5):
         await recorded(store, incident.id, ev.Noted(f"note {number}", "ann", "cli"))
     last = await store.feed_end()
-    assert await store._writer.call(lambda connection, cache: feed.prune(connection, cache, most=2)) == 4
-    assert not (await store.feed(first)).complete
-    kept = await store.feed(first)
-    assert [getattr(one.event, "text", "") for _, one in kept.events] == ["note 3", "note 4"]
-    assert (await store.feed(kept.events[0][0])).complete
-    # However few are kept, places go on growing, and one that was given means the same after a restart.
-    await store._writer.call(lambda connection, cache: feed.prune(connection, cache, most=0))
+    monkeypatch.setattr(feed, "MOST_BEHIND", last - first)
+    assert [getattr(one.event, "text", "") for _, one in (await store.feed(first)).events][::4] == ["note 0", "note 4"]
+    monkeypatch.setattr(feed, "MOST_BEHIND", last - first - 1)
+    page = await store.feed(first)
+    assert (page.events, page.last, page.complete) == ((), last, False)
+    assert (await store.feed(page.last)).complete
+
+
+async def test_places_of_the_feed_grow_though_the_latest_events_are_gone_and_mean_the_same_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    path, clock = tmp_path / "feed.db", Clock()
+    store = SqliteStore.open(path, clock)
+    stays = await opened(store, "web", "b")
+    gone = await opened(store, fingerprint="a")
+    await store.submit(webhook([alert("a", status="resolved")], NOW + 1))
+    await recorded(store, gone.id, closed(), now=NOW + 2)
+    last = await store.feed_end()
+    await store.prune(NOW + 366 * DAY)
+    assert await store.incident(gone.id) is None
     await store.close()
     store = SqliteStore.open(path, clock)
-    await recorded(store, incident.id, ev.Noted("after the restart", "ann", "cli"))
+    assert await store.feed_end() == last
+    await recorded(store, stays.id, ev.Noted("after the restart", "ann", "cli"))
     page = await store.feed(last)
     assert (page.complete, [getattr(one.event, "text", "") for _, one in page.events]) == (True, ["after the restart"])
     assert page.last > last
@@ -214,6 +228,6 @@ async def test_the_feed_leaves_out_what_is_no_longer_kept_and_goes_on_behind_it(
     stays = await opened(store, "web", "b")
     await store.prune(NOW + 366 * DAY)
     assert await store.incident(gone.id) is None
-    page = await store.feed(0, 3)
-    assert (list(page.events), page.complete) == ([], True)
-    assert {one.incident for _, one in (await store.feed(page.last)).events} == {stays.id}
+    page = await store.feed(0)
+    assert (page.last, page.complete) == (await store.feed_end(), True)
+    assert [one for _, one in page.events] == list(await store.events(stays.id))
