@@ -17,6 +17,7 @@ from receiver.chat.console import ConsoleChat
 from receiver.chat.escalation import EscalationSender, MetricPath, WebhookPath
 from receiver.chat.outbox import ChatSender, Outbox, Sender
 from receiver.chat.slack.charts import CHARTS
+from receiver.chat.slack.incoming import Incoming, slack_groups, slack_incoming, socket_mode
 from receiver.chat.slack.joining import chart_lane, slack_lane
 from receiver.chat.slack.lane import LANE as SLACK
 from receiver.clock import SystemClock
@@ -80,6 +81,7 @@ class Service:
     feed: Feed
     site: Site
     resyncer: Resyncer | None
+    slack: Incoming | None
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]]
 
 
@@ -106,7 +108,7 @@ async def build(settings: Settings, environment: Mapping[str, str]) -> Service:
         raise
 
 
-async def _join(
+async def _join(  # noqa: PLR0915 - one straight line, see tests/unit/house/test_size.py
     settings: Settings,
     clock: Clock,
     metrics: Metrics,
@@ -133,7 +135,8 @@ async def _join(
     targets = Targets(store, clock, http, kill, runtimes.of)
     alertmanager = _alertmanager(settings, http, clock)
     looker = Looker(targets, Verifier(prometheus, http, clock), prometheus, actions)
-    judge = Judge(engine, kill, Approvers(lambda: policies.people))
+    groups = slack_groups(settings, http, clock, lambda: policies.people)
+    judge = Judge(engine, kill, Approvers(lambda: policies.people, groups))
     actor = Actor(engine, store, clock, targets, judge, actions)
     jobs = EmbeddedJobs(store, clock, settings.concurrency)
     pages = MetricPath(metrics.escalation_undelivered.set)
@@ -171,11 +174,13 @@ async def _join(
         metrics.killed(kill.state())
 
     engine.on_stored = stored
+    simulate = Simulator(engine, clock, actor, looker.confirm).simulate
+    incoming = slack_incoming(settings, http, clock, store, operations, simulate, lambda: policies.people)
     parts = Parts(
         settings=settings,
         engine=engine,
         operations=operations,
-        simulate=Simulator(engine, clock, actor, looker.confirm).simulate,
+        simulate=simulate,
         store=store,
         clock=clock,
         metrics=metrics,
@@ -185,6 +190,7 @@ async def _join(
         reload=policies.reload,
         resync=resyncer.ask if resyncer is not None else lambda: None,
         observe=observe,
+        slack=incoming,
     )
     return Service(
         settings=settings,
@@ -206,9 +212,12 @@ async def _join(
         feed=feed,
         site=Site(parts),
         resyncer=resyncer,
+        slack=incoming,
         background=(
             *((resyncer.run,) if resyncer is not None else ()),
             *((slack.run,) if slack is not None else ()),
+            *((groups.run,) if groups is not None else ()),
+            *socket_mode(settings, http, clock, incoming, lambda state: noted("slack_socket", state)),
             feed.run,
             *((charts.run,) if charts is not None else ()),
             watch.run,

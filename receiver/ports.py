@@ -441,6 +441,10 @@ class RangeSource(Protocol):
         ...
 
 
+class TooBusy(Exception):
+    """More is asked for than can be worked on; nothing was done."""
+
+
 class ChatError(Exception):
     """A message could not be sent. `retry_after` in seconds; None: never by repeating it. `unknown`: perhaps it was."""
 

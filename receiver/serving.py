@@ -109,6 +109,8 @@ async def _stop(
     service.executor.stop()
     if not await service.jobs.drain(grace):
         _log.warning("handed over to the next start", running=service.jobs.running)
+    if service.slack is not None:
+        await service.slack.desk.close()
     service.outbox.stop()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(asyncio.shield(pump), 5.0)

@@ -7,7 +7,7 @@ docs/settings.md is printed from here, and a test holds it current.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,9 @@ from typing import Any, Final
 from receiver import settings_values as kind
 from receiver.core.durations import format_duration
 from receiver.errors import SettingsError
-from receiver.settings_values import Address, Located, hide_path, hide_url, read_secret, size_text, url_secrets
+from receiver.settings_slack import SlackSettings
+from receiver.settings_values import Address, Located, hide_path, read_secret, size_text, url_secrets
+from receiver.settings_values import about as _about
 
 PREFIX: Final = "REMEDIATOR_"
 
@@ -29,31 +31,8 @@ SHORTEST_TOKEN: Final = 16
 """Characters below which a token is called weak."""
 
 
-def _about(
-    default: str,
-    read: Callable[[str], Any],
-    help_text: str,
-    *,
-    secret: bool = False,
-    by_file: bool = False,
-    shown: Callable[[str], str] = hide_url,
-) -> Mapping[str, Any]:
-    """Describe a setting.
-
-    Args:
-        default: a text as a person would write it, empty for none.
-        read: makes the value of a text; raises ValueError.
-        help_text: one line.
-        secret: never shown, without a flag, and read from a file too.
-        by_file: read from a file too, as it may hold a credential.
-        shown: what people are shown of the text.
-    """
-    about = {"default": default, "read": read, "help": help_text, "secret": secret, "shown": shown}
-    return about | {"by_file": secret or by_file, "metavar": kind.metavar(read)}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(SlackSettings):
     """Everything that can be set. Durations are seconds, sizes bytes.
 
     `sources` says for each setting where its value came from; `warnings` what a person should know about them.
@@ -118,29 +97,6 @@ class Settings:
         )
     )
     escalation_secret: str = field(metadata=_about("", str.strip, "key of that signature (HMAC-SHA256)", secret=True))
-    slack_token: str | None = field(
-        metadata=_about(
-            "", kind.Optional(kind.token), "bot token of the Slack app; without it Slack is off", secret=True
-        )
-    )
-    slack_channel: str | None = field(
-        metadata=_about(
-            "", kind.Optional(kind.channel), "id of the channel in which incidents are told, such as C0123ABCD"
-        )
-    )
-    slack_channels: tuple[str, ...] = field(
-        metadata=_about("", kind.BySeverity(kind.channel), "other channels by severity: `P1=C0123ABCD,P2=C0456EFGH`")
-    )
-    slack_mentions: tuple[str, ...] = field(
-        metadata=_about(
-            "",
-            kind.BySeverity(kind.mention),
-            "whom to mention by severity: a user (`P1=U...`), a user group (`P1=S...`), `P1=here` or `P1=channel`",
-        )
-    )
-    slack_api_url: str = field(
-        metadata=_about("https://slack.com/api", kind.url, "where Slack's Web API is: GovSlack, a gateway")
-    )
     max_body: int = field(
         metadata=_about("32MB", kind.positive_size, "largest webhook body; larger ones are answered 413")
     )
@@ -211,7 +167,7 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """Every secret text, for the redaction of logs."""
         listed = (*self.webhook_tokens, *self.webhook_password, *self.metrics_tokens, self.escalation_secret)
-        listed = (*listed, self.slack_token or "")
+        listed = (*listed, *self.slack_secrets)
         urls = (self.prometheus_url, self.alertmanager_url, self.external_url, self.slack_api_url)
         within = [secret for url in urls if url for secret in url_secrets(url)]
         if self.escalation_url:
@@ -219,7 +175,10 @@ class Settings:
         return tuple(secret for secret in (*listed, *within) if secret)
 
 
-SETTINGS: Final[tuple[Field[Any], ...]] = tuple(one for one in fields(Settings) if one.metadata)
+_LAST: Final = {one.name for one in fields(SlackSettings)}
+SETTINGS: Final[tuple[Field[Any], ...]] = tuple(
+    sorted((one for one in fields(Settings) if one.metadata), key=lambda one: one.name in _LAST)
+)
 """Every setting, in the order of the documentation."""
 
 
@@ -313,13 +272,9 @@ def _contradictions(settings: Settings) -> list[str]:
         found.append("REMEDIATOR_WEBHOOK_USER: a user name for basic authentication can't contain a colon")
     if settings.escalation_url and not settings.escalation_secret:
         found.append("REMEDIATOR_ESCALATION_URL is set without REMEDIATOR_ESCALATION_SECRET, its signature's key")
-    if settings.slack_token and not settings.slack_channel:
-        found.append("REMEDIATOR_SLACK_TOKEN is set without REMEDIATOR_SLACK_CHANNEL, where incidents are told")
-    if settings.slack_channel and not settings.slack_token:
-        found.append("REMEDIATOR_SLACK_CHANNEL is set without REMEDIATOR_SLACK_TOKEN (or _FILE), the bot's token")
     if any(not one.isascii() for one in (*settings.webhook_tokens, *settings.metrics_tokens)):
         found.append("a token has characters beyond ASCII, which no HTTP header carries reliably")
-    return found
+    return [*found, *settings.slack_contradictions()]
 
 
 def _weak(settings: Settings) -> list[str]:

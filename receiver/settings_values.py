@@ -399,3 +399,26 @@ class OneOf:
         if text.strip().lower() not in self._allowed:
             raise ValueError(f"{text!r} is none of {', '.join(self._allowed)}")
         return text.strip().lower()
+
+
+def about(
+    default: str,
+    read: Callable[[str], Any],
+    help_text: str,
+    *,
+    secret: bool = False,
+    by_file: bool = False,
+    shown: Callable[[str], str] = hide_url,
+) -> Mapping[str, Any]:
+    """Describe a setting.
+
+    Args:
+        default: a text as a person would write it, empty for none.
+        read: makes the value of a text; raises ValueError.
+        help_text: one line.
+        secret: never shown, without a flag, and read from a file too.
+        by_file: read from a file too, as it may hold a credential.
+        shown: what people are shown of the text.
+    """
+    told = {"default": default, "read": read, "help": help_text, "secret": secret, "shown": shown}
+    return told | {"by_file": secret or by_file, "metavar": metavar(read)}

@@ -12,7 +12,10 @@ from receiver.errors import ServiceUnreachable, SettingsError
 from receiver.settings import Settings
 
 if TYPE_CHECKING:
+    import httpx
+
     from receiver.chat.slack.check import Finding
+    from receiver.chat.slack.check_doors import Doors
 
 READ = (
     "slack_token",
@@ -22,6 +25,10 @@ READ = (
     "slack_api_url",
     "external_url",
     "prometheus_url",
+    "people",
+    "slack_signing_secret",
+    "slack_app_token",
+    "slack_email",
 )
 """Settings that it looks at."""
 
@@ -55,7 +62,9 @@ async def _ask(settings: Settings) -> list[Finding]:
 
     from receiver.chat.slack.api import SlackApi
     from receiver.chat.slack.check import look
+    from receiver.chat.slack.check_doors import look_at_doors
     from receiver.chat.slack.joining import no_charts
+    from receiver.clock import SystemClock
     from receiver.ports import ChatError
     from receiver.settings_values import by_severity
 
@@ -66,6 +75,37 @@ async def _ask(settings: Settings) -> list[Finding]:
         api = SlackApi(settings.slack_api_url, settings.slack_token or "", http)
         try:
             undrawn = no_charts(settings)
-            return await look(api, channels, linked=settings.external_url is not None, undrawn=undrawn)
+            found = await look(api, channels, linked=settings.external_url is not None, undrawn=undrawn)
+            return found + await look_at_doors(api, http, _doors(settings, http), SystemClock())
         except ChatError as error:
             raise ServiceUnreachable(f"Slack can't be asked: {error}") from None
+
+
+def _doors(settings: Settings, http: httpx.AsyncClient) -> Doors:
+    from receiver.chat.slack.api import SlackApi
+    from receiver.chat.slack.check_doors import Doors
+    from receiver.people import People
+    from receiver.playbooks import PolicyError
+    from receiver.playbooks.people_file import load_people
+    from receiver.settings_values import by_severity
+
+    people: People | None
+    try:
+        people = load_people(settings.people_file) if settings.people_file is not None else People()
+    except PolicyError:
+        people = None
+    token = settings.slack_app_token
+    mentions = {
+        called: severity
+        for severity, ids in by_severity(settings.slack_mentions).items()
+        for called in ids
+        if called[0].isupper()
+    }
+    return Doors(
+        secrets=settings.slack_signing_secret,
+        external_url=settings.external_url,
+        app=SlackApi(settings.slack_api_url, token, http) if token else None,
+        by_email=settings.slack_email == "on",
+        mentions=mentions,
+        people=people,
+    )

@@ -153,6 +153,8 @@ class Header:
         since: UNIX seconds at which it was opened.
         ended: UNIX seconds of its end, None while open.
         title: all of it in one line.
+        acknowledged_by, owner, paused_by: who saw it, took it over, stopped automation; None: nobody.
+        automatic: whether the service acts by itself, or would when it weren't paused.
     """
 
     incident: str
@@ -168,6 +170,10 @@ class Header:
     since: float
     ended: float | None
     title: str
+    acknowledged_by: str | None = None
+    owner: str | None = None
+    paused_by: str | None = None
+    automatic: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON types."""
@@ -195,6 +201,10 @@ def header(incident: Incident) -> Header:
         since=incident.opened_at,
         ended=incident.ended_at,
         title=clean(title, 500),
+        acknowledged_by=incident.acknowledged_by,
+        owner=incident.owner,
+        paused_by=incident.paused_by,
+        automatic=incident.open and incident.automatic,
     )
 
 

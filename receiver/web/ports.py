@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -135,6 +135,18 @@ class Reloaded:
     problems: Sequence[str] = ()
 
 
+class Interactions(Protocol):
+    """Takes what people do in Slack, however it reached us."""
+
+    async def interactive(self, payload: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Take a press or a sent modal; returns the body of the answer, None for an empty one. Raises TooBusy."""
+        ...
+
+    async def command(self, form: Mapping[str, str]) -> dict[str, Any] | None:
+        """Take a slash command, likewise."""
+        ...
+
+
 class Reload(Protocol):
     """Loads policy and people again."""
 
@@ -155,6 +167,7 @@ class Parts:
         resync: called when only Alertmanager can tell what fires: it left alerts out of a webhook, or sent something
             that contradicts what is known.
         observe: called before `/metrics` is rendered; sets the gauges that only the composition root knows.
+        slack: takes what people do in Slack; None: Slack is off.
     """
 
     settings: Settings
@@ -170,3 +183,4 @@ class Parts:
     reload: Reload
     resync: Callable[[], None] = lambda: None
     observe: Callable[[], None] = lambda: None
+    slack: Interactions | None = None

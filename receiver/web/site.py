@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from receiver.metrics import CONTENT_TYPE, distribution_version
 from receiver.people import Role
-from receiver.ports import StoreUnavailable
+from receiver.ports import StoreUnavailable, TooBusy
 from receiver.web.answers import AliveModel, ReadyModel
 from receiver.web.api import Api
 from receiver.web.auth import ApiAuth, head_of
@@ -24,6 +24,7 @@ from receiver.web.ingest import DESCRIBED, PATH, RETRY_AFTER, Ingest
 from receiver.web.openapi import document, rendered
 from receiver.web.ports import Parts
 from receiver.web.problems import Problem, Receive, Scope, Send
+from receiver.web.slack import slack_routes
 
 GUARDS: Final[Mapping[str, str]] = {
     "cache-control": "no-store",
@@ -55,11 +56,12 @@ def _rest(parts: Parts) -> Starlette:
     api = [*Api(parts, auth).routes(), *Probes(parts, auth).routes()]
     api.append(_document_route(parts, auth, api))
     app = Starlette(
-        routes=api,
+        routes=[*api, *slack_routes(parts)],
         exception_handlers={
             Problem: _problem,
             HTTPException: _http_error,
             StoreUnavailable: _not_stored,
+            TooBusy: _too_busy,
             Disconnected: _gone,
             Exception: _defect,
         },
@@ -160,6 +162,10 @@ def _not_here(request: Request) -> str:
 
 async def _not_stored(_request: Request, error: Exception) -> Response:
     return Problem(503, f"The store does not answer: {error}", headers=[RETRY_AFTER]).response()
+
+
+async def _too_busy(_request: Request, _error: Exception) -> Response:
+    return Problem(503, "Too much is under way; nothing was done.", headers=[RETRY_AFTER]).response()
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:

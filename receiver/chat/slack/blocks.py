@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from receiver.chat.render import MARKS
+from receiver.chat.slack import buttons
 from receiver.chat.slack.text import code, escape, moment, mrkdwn, plain, said
 from receiver.core.phrases import span
 from receiver.core.telling import answers
@@ -88,10 +89,12 @@ class Look:
     Args:
         page: how people reach the service, for links; empty: it has no address that others reach.
         mentions: what to put beside a severity to call people, already in Slack's form.
+        buttons: whether a press would reach us.
     """
 
     page: str = ""
     mentions: Mapping[str, str] = field(default_factory=dict)
+    buttons: bool = False
 
     def mention(self, severity: object) -> str:
         """Return whom to mention, empty for nobody."""
@@ -148,13 +151,14 @@ def header(incident: str, shown: Mapping[str, Any], look: Look) -> Message:
     blocks = [
         {"type": "header", "text": plain(f"{front} {escape(severity, 10)} {told} · {target}")},
         fields(pairs),
+        *(buttons.of_header(incident, shown, look.page) if look.buttons else ()),
         context(*_where(incident, look), "" if over else look.mention(severity)),
     ]
     return Message(said(shown.get("title", ""), TEXT), blocks)
 
 
 def _where(incident: str, look: Look) -> tuple[str, ...]:
-    link = f"<{look.page}/api/v1/incidents/{incident}|details>" if look.page else ""
+    link = f"<{buttons.link(incident, look.page)}|details>" if look.page else ""
     return code(incident), code(f"remediator incidents show {incident}"), link
 
 
@@ -309,6 +313,8 @@ def card(incident: str, one: Card, look: Look) -> Message:
     if one.suspended and pending:
         blocks.append(section("The alert resolved: it is looked into first. Votes count and wait until then."))
     if pending:
+        if look.buttons:
+            blocks += buttons.of_card(incident, one.approval, look.page, reason_required=one.reason_required)
         blocks.append(section(_how(incident, one)))
         if called := look.mention(one.severity):
             blocks.append(section(called))

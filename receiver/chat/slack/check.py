@@ -58,7 +58,7 @@ async def look(
     except SlackRefused as error:
         told = REFUSED.get(error.code, "see https://docs.slack.dev/reference/methods/auth.test")
         return [Finding(ok=False, text=f"REMEDIATOR_SLACK_TOKEN: Slack answers {error.code}: {told}")]
-    found = [Finding(ok=True, text=f"the token is {who.get('user', '?')}'s in the workspace {who.get('team', '?')}")]
+    found = [Finding(ok=True, text=f"the token is {who.get('user', '?')}'s in the workspace {_workspace(who)}")]
     if not who.get("bot_id"):
         found.append(
             Finding(ok=False, text="REMEDIATOR_SLACK_TOKEN is a person's; copy the Bot User OAuth Token (xoxb-...)")
@@ -73,6 +73,11 @@ async def look(
     if not linked:
         found.append(Finding(ok=None, text="REMEDIATOR_EXTERNAL_URL is not set: messages have no link to the service"))
     return found
+
+
+def _workspace(who: Mapping[str, Any]) -> str:
+    """Return a workspace's name and its id, which people.yaml asks for."""
+    return f"{who.get('team', '?')} ({who.get('team_id', '?')})"
 
 
 def _scopes(scopes: frozenset[str]) -> Iterator[Finding]:

@@ -39,7 +39,7 @@ def slack_lane(
         severity: " ".join(_mention(one) for one in ids)
         for severity, ids in by_severity(settings.slack_mentions).items()
     }
-    look = Look(settings.external_url or "", mentions)
+    look = Look(settings.external_url or "", mentions, buttons=settings.slack_listens)
     api = SlackApi(settings.slack_api_url, settings.slack_token, http)
     chat = SlackChat(api, clock, settings.slack_channel, channels, look, redaction(settings.secrets))
     return SlackLane(store, clock, chat, observe, noted)

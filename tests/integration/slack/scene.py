@@ -1,10 +1,12 @@
 """The service with Slack's double beside it, both in the time of one fake clock."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -18,6 +20,8 @@ from receiver.store.memory import MemoryStore
 from tests.simulation.world import World
 from tests.slack_double import BOT_TOKEN, SlackDouble
 from tests.slack_double.api import Request, call, upload
+from tests.slack_double.errors import SlackError
+from tests.slack_double.responses import respond
 from tests.slack_double.running import serving
 from tests.slack_double.state import Channel, Message
 
@@ -34,12 +38,23 @@ class Straight(httpx.AsyncBaseTransport):
         path, body = request.url.path, await request.aread()
         if path.startswith("/upload/"):
             reply = upload(self._double, path, body)
+        elif not path.startswith("/api/"):
+            return self._answered(path, json.loads(body))
         else:
             given = Request(request.method, request.headers, request.url.query.decode(), body)
             reply = call(self._double, path.removeprefix("/api/"), given)
         if reply.drop:
             raise httpx.RemoteProtocolError("Server disconnected without sending a response.", request=request)
         return httpx.Response(reply.status, content=reply.body, headers=reply.headers)
+
+    def _answered(self, path: str, given: dict[str, Any]) -> httpx.Response:
+        """Take an answer to an interaction, at the URL that was handed out with it."""
+        with self._double.lock:
+            try:
+                respond(self._double, self._double.response_urls.use(path), given)
+            except SlackError as error:
+                return httpx.Response(404, json=error.answer())
+        return httpx.Response(200, json={"ok": True})
 
 
 class InMemory(World):
@@ -124,7 +139,13 @@ def shown(message: Message) -> str:
 
 @asynccontextmanager
 async def scene(
-    directory: Path, rules: Policy, *, mode: str = "act", socket: bool = False, memory: bool = False
+    directory: Path,
+    rules: Policy,
+    *,
+    mode: str = "act",
+    socket: bool = False,
+    memory: bool = False,
+    buttons: bool = False,
 ) -> AsyncIterator[Scene]:
     """Yield a world with one healthy instance, and Slack, on a port of loopback with `socket`.
 
@@ -139,7 +160,7 @@ async def scene(
     double.rates.faithful = True
     double.base_url = "http://slack.example"
     ops, major = double.channel("ops"), double.channel("major")
-    look = Look("https://remediator.example", {"P1": "<!subteam^S0123456>"})
+    look = Look("https://remediator.example", {"P1": "<!subteam^S0123456>"}, buttons=buttons)
     try:
         async with asyncio.timeout(120):
             if socket:

@@ -10,6 +10,7 @@ import pytest
 
 from receiver.chat.slack.api import SlackApi
 from receiver.chat.slack.check import OPTIONAL, SCOPES, look
+from receiver.chat.slack.check_doors import COMMANDS, EMAIL, GROUPS
 from receiver.cli import main
 from tests.integration.slack.scene import Straight
 from tests.slack_double import BOT_TOKEN, Fault, Running, SlackDouble
@@ -66,9 +67,9 @@ async def test_a_token_that_slack_does_not_know_is_told_without_being_shown() ->
 def test_the_manifest_asks_for_exactly_the_scopes_that_are_checked() -> None:
     text = (ROOT / "deploy" / "slack-manifest.yaml").read_text()
     listed = re.findall(r"^      - ([a-z:.]+)", text, re.MULTILINE)
-    assert sorted(listed) == sorted(SCOPES)
+    assert sorted(listed) == sorted([*SCOPES, COMMANDS])
     optional = re.findall(r"^      # - ([a-z:.]+)", text, re.MULTILINE)
-    assert sorted(optional) == sorted(OPTIONAL)
+    assert sorted(optional) == sorted([*OPTIONAL, *EMAIL, *GROUPS])
 
 
 async def test_what_is_not_done_without_an_optional_scope_is_a_hint(tmp_path: Path) -> None:

@@ -1,0 +1,157 @@
+"""`/remediator`: what can be typed in Slack. Answers are private."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from receiver.chat.slack import modals
+from receiver.chat.slack.buttons import link
+from receiver.chat.slack.desk import SOON, Desk
+from receiver.chat.slack.modals import Kill
+from receiver.chat.slack.text import code, escape
+from receiver.chat.slack.verbs import open_modal, principal, refused, said, text_of
+from receiver.chat.slack.whose import SlackUser
+from receiver.core.incident import Incident
+from receiver.core.timeline import header
+from receiver.people import Person, Role
+from receiver.ports import IncidentFilter, StoreUnavailable
+
+Json = dict[str, Any]
+
+LISTED: Final = 20
+COUNTED: Final = 200
+
+HELP: Final = """\
+`/remediator status`: the kill switch, what is open, what waits for an approval
+`/remediator list`: the open incidents, newest first
+`/remediator approve INCIDENT [REASON]`: approve what an incident asks for
+`/remediator deny INCIDENT REASON`: deny it; that ends the request
+`/remediator kill on|off [PLAYBOOK]`: stop every action, or let them go on; asks once more
+`/remediator help`: this"""
+
+ROLES: Final[Mapping[str, Role]] = {
+    "status": Role.VIEWER,
+    "list": Role.VIEWER,
+    "approve": Role.APPROVER,
+    "deny": Role.APPROVER,
+    "kill": Role.ADMIN,
+}
+
+
+class Commands:
+    """Answers slash commands.
+
+    Args:
+        desk: takes presses; works on what takes longer too.
+        page: how people reach the service, empty when they can't.
+        mode: `observe` or `act`.
+    """
+
+    def __init__(self, desk: Desk, page: str, mode: str) -> None:
+        self._desk = desk
+        self._page = page
+        self._mode = mode
+
+    async def command(self, form: Mapping[str, str]) -> Json | None:
+        """Take a command; returns the answer, None when it comes later or a modal gives it.
+
+        Raises:
+            receiver.ports.TooBusy: too much is under way.
+        """
+        task = self._desk.begin(self._said(form))
+        await asyncio.wait([task], timeout=SOON)
+        if task.done():
+            return self._desk.answers.message(task.result()) if task.result() else None
+        self._desk.beside(self._send_later(task, form.get("response_url")))
+        return None
+
+    async def _send_later(self, task: asyncio.Task[str], url: object) -> None:
+        if text := await task:
+            await self._desk.answers.send(url, text)
+
+    async def _said(self, form: Mapping[str, str]) -> str:
+        words = text_of(form.get("text")).split()
+        verb, given = (words[0].lower(), words[1:]) if words else ("help", [])
+        team, user = text_of(form.get("team_id")), text_of(form.get("user_id"))
+        who = SlackUser(team, user) if team and user else None
+        role = ROLES.get(verb)
+        if role is None:
+            return HELP if verb == "help" else f"There is no command {code(verb, 40)}.\n{HELP}"
+        person = await self._desk.whose.person(who) if who is not None else None
+        if who is None or person is None or not person.may(role):
+            return refused(who, person, role, what=f"/remediator {verb}", of=" ".join(given[:1])[:60])
+        try:
+            return await self._do(verb, given, person, who, text_of(form.get("trigger_id")))
+        except StoreUnavailable as error:
+            return f"Nothing was done, the store does not answer: {escape(error)}. Try again."
+
+    async def _do(self, verb: str, given: list[str], person: Person, who: SlackUser, trigger: str) -> str:
+        match verb:
+            case "status":
+                return await self._status(person)
+            case "list":
+                return await self._list()
+            case "kill":
+                return await self._kill(given, trigger)
+            case _:
+                pass
+        if not given:
+            return (
+                f"Which incident? {code(f'/remediator {verb} INCIDENT REASON')}; {code('/remediator list')} shows them."
+            )
+        incident, reason = given[0].strip("`"), " ".join(given[1:])
+        answer = await self._desk.operations.vote(
+            incident, by=principal(person, who), approve=verb == "approve", reason=reason
+        )
+        return said(answer, incident)
+
+    async def _status(self, person: Person) -> str:
+        items = (await self._desk.store.incidents(IncidentFilter(open_only=True, limit=COUNTED))).items
+        by = Counter(one.severity.value for one in items)
+        waiting = [one for one in items if one.approval is not None and one.approval.state == "pending"]
+        kill = self._desk.operations.kill_state()
+        many = f"{len(items)}{'+' if len(items) == COUNTED else ''}"
+        lines = [
+            f"*Kill switch*: {_killed(kill)}",
+            f"*Mode*: {self._mode}{'' if self._mode == 'act' else ' (nothing is changed)'}",
+            f"*Open*: {many}" + (f" ({', '.join(f'{by[one]} {one}' for one in sorted(by))})" if by else ""),
+            f"*Waiting for an approval*: {len(waiting)}",
+            *(self._line(one) for one in waiting[:LISTED]),
+            f"*You*: {escape(person.name, 100)} ({', '.join(sorted(person.roles)) or 'no role'})",
+        ]
+        return "\n".join(lines)
+
+    async def _list(self) -> str:
+        page = await self._desk.store.incidents(IncidentFilter(open_only=True, limit=LISTED))
+        lines = [self._line(one) for one in page.items]
+        more = ["And more; the page and `remediator incidents` show all."] if page.next else []
+        return "\n".join([*lines, *more]) or "Nothing is open."
+
+    def _line(self, incident: Incident) -> str:
+        page = link(incident.id, self._page)
+        name = f"<{page}|{incident.id}>" if page else code(incident.id)
+        return f"{name} {escape(header(incident).title, 250)}"
+
+    async def _kill(self, given: list[str], trigger: str) -> str:
+        word = given[0].lower() if given else ""
+        if word not in {"on", "off"} or len(given) > 2:
+            state = _killed(self._desk.operations.kill_state())
+            return f"The kill switch is {state}. To turn it: {code('/remediator kill on|off [PLAYBOOK]')}"
+        kill = Kill(word == "on", given[1].strip("`") if len(given) == 2 else None)
+        if not kill.usable:
+            return f"{code(kill.playbook)} is no name of a playbook."
+        return await open_modal(self._desk.api, trigger, modals.confirm_kill(kill))
+
+
+def _killed(state: Mapping[str, Any]) -> str:
+    """Say how the kill switch stands."""
+    if state.get("file"):
+        return f"*on*, by the file {code(state['file'])}"
+    if state.get("everything"):
+        return f"*on* for everything, by {escape(state.get('by', ''), 60)}"
+    if state.get("playbooks"):
+        return f"*on* for {escape(', '.join(state['playbooks']), 300)}"
+    return "off"

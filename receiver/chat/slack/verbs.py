@@ -1,0 +1,145 @@
+"""What people may do from Slack: the verbs, the role that each needs, and what they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import structlog
+
+from receiver.chat.slack.api import Api, SlackRefused
+from receiver.chat.slack.buttons import Verb
+from receiver.chat.slack.text import code, escape
+from receiver.chat.slack.whose import SlackUser
+from receiver.core.principal import Principal
+from receiver.people import Person, Role
+from receiver.ports import ChatError
+
+Json = dict[str, Any]
+
+VIA: Final = "slack"
+
+ROLES: Final[Mapping[Verb, Role]] = {
+    Verb.ACKNOWLEDGE: Role.RESPONDER,
+    Verb.TAKE_OVER: Role.RESPONDER,
+    Verb.PAUSE: Role.RESPONDER,
+    Verb.RESUME: Role.RESPONDER,
+    Verb.APPROVE: Role.APPROVER,
+    Verb.APPROVE_SAYING_WHY: Role.APPROVER,
+    Verb.DENY: Role.APPROVER,
+    Verb.PLAN: Role.VIEWER,
+    Verb.OPEN: Role.VIEWER,
+}
+"""The role that each button needs, as the API's route for the same verb does."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Answer(Protocol):
+    """What a person is told; see `receiver.operations`."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was done."""
+        ...
+
+    @property
+    def text(self) -> str:
+        """For the person."""
+        ...
+
+
+class Operations(Protocol):
+    """The verbs that Slack has buttons and commands for; see `receiver.operations`."""
+
+    async def vote(
+        self, incident_id: str, *, by: Principal, approve: bool, reason: str, approval: str | None = None
+    ) -> Answer:
+        """Approve or deny what an incident asks for."""
+        ...
+
+    async def acknowledge(self, incident_id: str, *, by: Principal) -> Answer:
+        """Say that somebody saw it."""
+        ...
+
+    async def take_over(self, incident_id: str, *, by: Principal, reason: str = "") -> Answer:
+        """Stop automation for an incident."""
+        ...
+
+    async def pause(self, incident_id: str, *, by: Principal, reason: str = "") -> Answer:
+        """Stop automation for an incident without taking it."""
+        ...
+
+    async def resume(self, incident_id: str, *, by: Principal, reason: str = "") -> Answer:
+        """Let automation of a paused incident go on."""
+        ...
+
+    async def kill(self, *, on: bool, by: Principal, playbook: str | None = None) -> Answer:
+        """Turn the kill switch on or off."""
+        ...
+
+    def kill_state(self) -> dict[str, Any]:
+        """Return the kill switch as JSON."""
+        ...
+
+
+class Planned(Protocol):
+    """Tells what a step would do now."""
+
+    async def again(self, incident: str, approval: str) -> str:
+        """Return the plan of what is asked, made anew, in Slack's form."""
+        ...
+
+
+def principal(person: Person, who: SlackUser) -> Principal:
+    """Return who acts, for the audit: the address is that of their Slack user, Slack doesn't tell another."""
+    return Principal(person.id, VIA, "slack", f"slack:{who}")
+
+
+def refused(who: SlackUser | None, person: Person | None, role: Role, *, what: str, of: str) -> str:
+    """Say why somebody may not do it, and log that they tried."""
+    _log.warning("slack.refused_person", user=str(who), person=person.id if person else None, what=what, of=of)
+    if who is None:
+        return "Slack didn't say who you are; nothing was done."
+    if person is None:
+        return f"Nobody in people.yaml has the Slack user {code(who)}; nothing was done."
+    return f"{escape(person.name, 100)}, this needs the role {code(role)} in people.yaml; nothing was done."
+
+
+def said(answer: Answer, incident: str) -> str:
+    """Return an answer for Slack."""
+    mark = "✔" if answer.ok else "✖ Not done:"
+    return f"{mark} {escape(answer.text)}{f' ({code(incident)})' if incident else ''}"
+
+
+async def open_modal(api: Api, trigger: str, view: Json) -> str:
+    """Open a modal; returns what to tell when it can't be, empty otherwise."""
+    try:
+        await api.call("views.open", trigger_id=trigger, view=view)
+    except (ChatError, SlackRefused) as error:
+        _log.warning("slack.modal_not_opened", error=str(error))
+        return f"Slack didn't open the window for it ({escape(error, 200)}). Press again, or use the command line."
+    return ""
+
+
+def user_of(payload: Mapping[str, Any]) -> SlackUser | None:
+    """Return who acted; None when Slack doesn't say both ids."""
+    user, team = inside(payload, "user"), inside(payload, "team")
+    team_id, user_id = text_of(user.get("team_id")) or text_of(team.get("id")), text_of(user.get("id"))
+    return SlackUser(team_id, user_id) if team_id and user_id else None
+
+
+def inside(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return an object within another, an empty one when there is none."""
+    value = payload.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def first(values: object) -> Mapping[str, Any]:
+    """Return the first object of a list, an empty one when there is none."""
+    return values[0] if isinstance(values, list) and values and isinstance(values[0], dict) else {}
+
+
+def text_of(value: object) -> str:
+    """Return a text, empty for what is none."""
+    return value[:500] if isinstance(value, str) else ""

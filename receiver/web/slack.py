@@ -1,0 +1,181 @@
+"""Slack's door: interactions and slash commands over HTTP. Signed or refused; without a secret it isn't there.
+
+Whoever knows the signing secret is Slack. A request counts once: its signature is remembered for longer than its time
+stamp is taken, and one from before this process began might have counted with the one before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+import structlog
+from slack_sdk.signature import Clock as SignatureClock
+from slack_sdk.signature import SignatureVerifier
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from receiver.ports import Clock
+from receiver.web.body import declared_length, read_body
+from receiver.web.ports import Interactions, Parts
+from receiver.web.problems import CLOSE, Problem
+
+INTERACTIVITY: Final = "/slack/interactivity"
+COMMAND: Final = "/slack/command"
+
+MAX_BODY: Final = 512 * 1024
+"""Bytes: a payload repeats the message that was acted on, 13,000 characters that escaping makes 16 times longer."""
+
+AT_ONCE: Final = 32
+"""Bodies that are read at the same time: who isn't Slack may send them too."""
+
+BODY_TIMEOUT: Final = 2.0
+"""Seconds for a body to arrive; Slack gives three for all of it."""
+
+REMEMBERED: Final = 600.0
+"""Seconds that a signature is remembered; its time stamp is taken for 300."""
+
+MOST: Final = 100_000
+"""Signatures remembered; only Slack can add one. With more nothing is taken, rather than one twice."""
+
+FIELDS: Final = 50
+"""Fields of a form at most."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class _SlackTime(SignatureClock):
+    """slack_sdk's clock, on ours."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def now(self) -> float:
+        """Return UNIX seconds."""
+        return self._clock.now()
+
+
+class Signatures:
+    """Tells Slack's requests from everybody else's.
+
+    Args:
+        secrets: any of them is right, for rotation.
+        clock: for the age of requests.
+    """
+
+    def __init__(self, secrets: Sequence[str], clock: Clock) -> None:
+        self._verifiers = [SignatureVerifier(one, _SlackTime(clock)) for one in secrets]
+        self._clock = clock
+        self._began = int(clock.now())
+        self._seen: OrderedDict[str, float] = OrderedDict()
+
+    def check(self, body: bytes, timestamp: str | None, signature: str | None) -> None:
+        """Let a request pass, once.
+
+        Raises:
+            Problem: it isn't signed so (401), or too many were remembered (503).
+        """
+        if timestamp is None or signature is None or not self._valid(body, timestamp, signature):
+            raise self._refused("not signed with the app's signing secret, or more than 300 seconds ago")
+        if int(timestamp) < self._began:
+            # Its signature may have counted already, with the process before this one.
+            raise self._refused("signed before this process began; press again")
+        now = self._clock.now()
+        while self._seen and now - next(iter(self._seen.values())) > REMEMBERED:
+            self._seen.popitem(last=False)
+        if signature in self._seen:
+            raise self._refused("a request that came before")
+        if len(self._seen) >= MOST:
+            raise Problem(503, "Too many requests were signed within ten minutes; nothing was done.")
+        self._seen[signature] = now
+
+    def _valid(self, body: bytes, timestamp: str, signature: str) -> bool:
+        found = False
+        for verifier in self._verifiers:
+            try:
+                found |= verifier.is_valid(body, timestamp, signature)
+            except (ValueError, TypeError, OverflowError):
+                # It raises on a time stamp that is no number, a body that is no UTF-8, a signature beyond ASCII.
+                return False
+        return found
+
+    def _refused(self, why: str) -> Problem:
+        _log.warning("slack.request_refused", reason=why)
+        return Problem(401, f"This request was {why}.")
+
+
+def slack_routes(parts: Parts) -> list[Route]:
+    """Return Slack's routes: none without a secret, for anybody could press then."""
+    if parts.slack is None or not parts.settings.slack_signing_secret:
+        return []
+    return SlackDoor(parts.settings.slack_signing_secret, parts.clock, parts.slack).routes()
+
+
+class SlackDoor:
+    """The two routes.
+
+    Args:
+        secrets: of the app, at least one.
+        clock: for the age of requests.
+        desk: what takes interactions.
+    """
+
+    def __init__(self, secrets: Sequence[str], clock: Clock, desk: Interactions) -> None:
+        self._desk = desk
+        self._signatures = Signatures(secrets, clock)
+        self._reading = asyncio.Semaphore(AT_ONCE)
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route(INTERACTIVITY, self.interactivity, methods=["POST"]),
+            Route(COMMAND, self.command, methods=["POST"]),
+        ]
+
+    async def interactivity(self, request: Request) -> Response:
+        """Take a press or a modal."""
+        form = _form(await self._signed(request))
+        try:
+            payload = json.loads(form.get("payload", ""))
+        except (ValueError, RecursionError):
+            payload = None
+        if not isinstance(payload, dict):
+            raise Problem(400, "The form's field `payload` holds no JSON object.")
+        return _answered(await self._desk.interactive(payload))
+
+    async def command(self, request: Request) -> Response:
+        """Take a slash command."""
+        form = _form(await self._signed(request))
+        if form.get("ssl_check") == "1":
+            return Response()
+        return _answered(await self._desk.command(form))
+
+    async def _signed(self, request: Request) -> bytes:
+        length = request.headers.get("content-length")
+        declared_length(length.encode("latin-1") if length is not None else None, MAX_BODY)
+        if self._reading.locked():
+            raise Problem(503, "Too many requests at once.", headers=[CLOSE])
+        async with self._reading:
+            body = await read_body(request.receive, MAX_BODY, BODY_TIMEOUT)
+        headers = request.headers
+        self._signatures.check(body, headers.get("x-slack-request-timestamp"), headers.get("x-slack-signature"))
+        return body
+
+
+def _form(body: bytes) -> dict[str, str]:
+    try:
+        fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=FIELDS)
+    except ValueError:
+        raise Problem(400, "The body is no form.") from None
+    return {name: values[0] for name, values in fields.items()}
+
+
+def _answered(answer: Mapping[str, Any] | None) -> Response:
+    if answer is None:
+        return Response()
+    return Response(json.dumps(answer), media_type="application/json")
