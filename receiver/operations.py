@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+import structlog
+
 from receiver.control import KillSwitch
 from receiver.core import events as ev
 from receiver.core.approval import agreed
@@ -16,9 +18,12 @@ from receiver.core.machine import PAUSE, given_up, step_named
 from receiver.core.phrases import listed
 from receiver.core.playbook import Playbook
 from receiver.core.principal import Principal
+from receiver.core.redaction import hide
 from receiver.engine import Engine, NotFound, Refusal
 from receiver.judging import Judge
 from receiver.people import Role
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 class Status(StrEnum):
@@ -174,6 +179,7 @@ class Operations:
     async def kill(self, *, on: bool, by: Principal, playbook: str | None = None) -> Answer:
         """Turn the kill switch on or off, for everything or one playbook."""
         if (why := self._judge.approvers.forbids(by, Role.ADMIN)) is not None:
+            _log.warning("somebody asked for what they may not do: %s", why, **asdict(by))
             return Answer(Status.FORBIDDEN, why)
         if playbook is not None and on and self._engine.policy.playbook(playbook) is None:
             return Answer(Status.NOT_FOUND, f"there is no playbook {playbook}")
@@ -204,9 +210,11 @@ class Operations:
         except NotFound as error:
             return Answer(Status.NOT_FOUND, str(error))
         except Forbidden as error:
-            return Answer(Status.FORBIDDEN, str(error))
+            why = hide(str(error))
+            _log.warning("somebody asked for what they may not do: %s", why, incident=incident_id, **asdict(by))
+            return Answer(Status.FORBIDDEN, why)
         except Refusal as error:
-            return Answer(Status.CONFLICT, str(error))
+            return Answer(Status.CONFLICT, hide(str(error)))
         self._changed()
         return Answer(Status.DONE, text(incident))
 

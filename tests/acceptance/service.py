@@ -103,9 +103,10 @@ class Service:
         if self._child is not None:
             self._child.stop()
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run another `remediator` with the same settings."""
-        settings = environment({**self._settings, "REMEDIATOR_URL": self.url})
+    def command(self, *arguments: str, token: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run another `remediator` with the same settings, as the person whose token it is."""
+        who = {"REMEDIATOR_TOKEN": token} if token is not None else {}
+        settings = environment({**self._settings, "REMEDIATOR_URL": self.url, **who})
         command = [PROGRAM, *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=settings)
 

@@ -10,14 +10,23 @@ import pytest
 from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from receiver.core.playbook import ApprovalPolicy, FleetLimits, Guardrails, OnFailure, Playbook, Policy, Verification
+from receiver.core.playbook import (
+    ApprovalPolicy,
+    FleetLimits,
+    Guardrails,
+    OnFailure,
+    OnTimeout,
+    Playbook,
+    Policy,
+    Verification,
+)
 from receiver.core.severity import Severity
 from receiver.playbooks import PolicyError, load_policy
 from receiver.playbooks.build import build_policy
 from receiver.playbooks.load import engine_variable
 from receiver.playbooks.schema import FileModel
 from receiver.playbooks.wording import model_at
-from tests.unit.playbooks.samples import ACTIONS, GOOD, changed
+from tests.unit.playbooks.samples import ACTIONS, GOOD, Facts, changed
 
 
 def load(tmp_path: Path, text: str, **options: Any) -> Policy:
@@ -52,6 +61,36 @@ def test_the_smallest_file_has_the_documented_defaults(tmp_path: Path) -> None:
 def test_who_must_agree_depends_on_the_action(tmp_path: Path, action: str, approvals: int) -> None:
     policy = load(tmp_path, changed("action: restart", f"action: {action}"))
     assert policy.playbooks[0].steps[0].approval.approvals == approvals
+
+
+@pytest.mark.parametrize(
+    ("step", "anywhere", "on_p1"),
+    [
+        ("{name: wipe, action: wipe}", 1, 2),
+        ("{name: wipe, action: wipe, approval: {approvals: 1}}", 1, 1),
+        ("{name: wipe, action: wipe, approval: {approvals: 1, by_severity: {P1: {approvals: 3}}}}", 1, 3),
+        ("{name: wipe, action: wipe, approval: none}", 0, 0),
+    ],
+)
+def test_what_destroys_state_asks_two_on_a_p1_unless_the_file_says_otherwise(
+    tmp_path: Path, step: str, anywhere: int, on_p1: int
+) -> None:
+    path = tmp_path / "playbooks.yaml"
+    path.write_text(f'playbooks: [{{name: p, match: a="b", severity: P2, steps: [{step}]}}]')
+    (wipe,) = load_policy(path, {**ACTIONS, "wipe": Facts("wipe", destroys_state=True)}).playbooks[0].steps
+    asked = {severity: wipe.approval_for(severity) for severity in Severity}
+    assert {severity: one.approvals for severity, one in asked.items()} == {
+        severity: on_p1 if severity is Severity.P1 else anywhere for severity in Severity
+    }
+
+
+def test_what_a_severity_changes_leaves_the_rest(tmp_path: Path) -> None:
+    approval = "{approvals: 1, expires: 9s, approvers: [dba], on_timeout: abort, by_severity: {P1: {approvals: 2}}}"
+    policy = load(tmp_path, changed("action: restart", f"action: restart, approval: {approval}"))
+    rung = policy.playbooks[0].steps[0]
+    assert rung.approval == ApprovalPolicy(1, 9.0, on_timeout=OnTimeout.ABORT, approvers=("dba",))
+    assert rung.approval_for(Severity.P1) == replace(rung.approval, approvals=2)
+    assert rung.approval_for(Severity.P2) == rung.approval
 
 
 def test_a_step_says_more_than_the_playbook_and_that_more_than_the_defaults(tmp_path: Path) -> None:
