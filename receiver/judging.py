@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import reduce
 
 from receiver.approvers import Approvers
 from receiver.control import KillSwitch
@@ -85,24 +86,23 @@ class Judge:
         return guardrails.min_healthy(playbook, self.today(playbook), plan.healthy_now)
 
     def approvals(self, incident: Incident, playbook: Playbook, step: Step) -> ApprovalPolicy:
-        """Return who must agree to a step at the severity of this moment: the stricter of then and today."""
-        today = self._today_s(playbook, step)
-        severity = incident.severity
-        return _stricter(step.approval_for(severity), today.approval_for(severity) if today is not None else None)
+        """Return who must agree to a step: the strictest of then and today, for today's severity and the worst ever."""
+        return reduce(_stricter, self._policies(incident, playbook, step))
 
     def able(self, incident: Incident, playbook: Playbook, step: Step) -> frozenset[str]:
-        """Return the ids of those whose agreement counts at this moment: for the policy of then and for today's.
+        """Return the ids of those whose agreement counts at this moment, for each policy of `approvals`.
 
         Whoever began the incident by hand isn't among them.
         """
-        found = self.approvers.able(step.approval_for(incident.severity).approvers)
-        if (today := self._today_s(playbook, step)) is not None:
-            found &= self.approvers.able(today.approval_for(incident.severity).approvers)
-        return found - {incident.started_by}
+        policies = self._policies(incident, playbook, step)
+        return frozenset.intersection(*(self.approvers.able(one.approvers) for one in policies)) - {incident.started_by}
 
-    def _today_s(self, playbook: Playbook, step: Step) -> Step | None:
+    def _policies(self, incident: Incident, playbook: Playbook, step: Step) -> list[ApprovalPolicy]:
+        """Return every policy that counts: who lowers a severity asks no fewer people by that, nor others."""
         today = self.today(playbook)
-        return step_named(today, step.name) if today is not None else None
+        current = step_named(today, step.name) if today is not None else None
+        severities = dict.fromkeys((incident.severity, incident.worst or incident.severity))
+        return [one.approval_for(severity) for one in (step, current) if one is not None for severity in severities]
 
     def only_says(self, incident: Incident, playbook: Playbook, kind: str = "step") -> bool:
         """Whether it only says what it would do: the stricter of the incident's mode, today's mode, and dry run.
@@ -161,9 +161,9 @@ class Judge:
         return in_time and enough and voting.quorum(approval, self.able(incident, playbook, step))
 
 
-def _stricter(then: ApprovalPolicy, today: ApprovalPolicy | None) -> ApprovalPolicy:
+def _stricter(then: ApprovalPolicy, today: ApprovalPolicy) -> ApprovalPolicy:
     """Return the stricter of two approval policies, field by field; who may approve is asked of both, see `able`."""
-    if today is None or today == then:
+    if today == then:
         return then
     fields = asdict(then)
     fields["approvals"] = max(then.approvals, today.approvals)

@@ -108,6 +108,8 @@ class Printer:
         yes = sum(1 for vote in approval["votes"] if vote["approve"])
         self.line(f"asks for step {approval['step']}: {clean(approval['summary'])}")
         self.line(f"{yes} of {approval['needed']} approvals; open until {short(approval['expires_at'])}")
+        if approval["approvers"]:
+            self.line(f"may approve: {clean(', '.join(approval['approvers']), 300)}")
         reason = ' --reason "..."' if approval["reason_required"] else ""
         self.line(f"  remediator approve {incident}{reason}")
         self.line(f'  remediator deny {incident} --reason "..."')

@@ -36,6 +36,8 @@ def evolve(incident: Incident | None, recorded: Recorded) -> Incident:
     if not incident.open and not isinstance(event, ev.Noted):
         raise FoldError(f"{incident.id}: {type(event).__name__} after the end")
     folded = _FOLDS[type(event)](incident, event, recorded.at)
+    if folded.severity is not incident.severity:
+        folded = folded.but(worst=folded.severity.worst(incident.worst or incident.severity))
     return folded.but(seq=recorded.seq, updated_at=recorded.at)
 
 
@@ -56,6 +58,7 @@ def _opened(event: ev.Opened, recorded: Recorded) -> Incident:
         version=event.version,
         rank=event.rank,
         severity=event.severity,
+        worst=event.severity,
         mode=event.mode,
         phase=Phase.TRIAGE,
         opened_at=recorded.at,

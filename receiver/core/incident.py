@@ -183,6 +183,7 @@ class Incident:
         id, seq: its name and the number of its last event.
         target: the `services` entry; at most one open incident each.
         playbook, version, rank: what leads now, frozen by content hash.
+        worst: the worst severity that it ever had: who lowers it asks no fewer people by that.
         wanted: (playbook, version, rank) of a higher one that takes over at the next step boundary.
         mode: `observe` or `act`, as when it was opened; today's stricter one wins.
         firing, alerts: alerts that fire now, and all that ever belonged.
@@ -219,6 +220,7 @@ class Incident:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     starts_at: float
+    worst: Severity | None = None
     wanted: tuple[str, str, int] | None = None
     ended_at: float | None = None
     firing: int = 0

@@ -196,7 +196,7 @@ class ApprovalModel(Model):
         "Without it everybody with the role; empty: nobody.",
     )
     by_severity: dict[SeverityName, ApprovalChangeModel] = Field(
-        {}, description="What else an incident of this severity, as it is then, asks for."
+        {}, description="What an incident asks for that has, or ever had, this severity."
     )
 
 

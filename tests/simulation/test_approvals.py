@@ -308,6 +308,17 @@ async def test_a_worse_severity_asks_for_what_it_asks_before_the_step_begins(mak
     assert (await asked(world)).needed == 2
 
 
+async def test_who_lowers_the_severity_asks_no_fewer_people_by_that(make: Make) -> None:
+    rungs = step("restart", approval=ONE, approval_by_severity={Severity.P1: replace(TWO, approvers=("bob", "dave"))})
+    world = await make(rules=policy(playbook(rungs)))
+    incident, book = await world.incident(), world.rules.playbooks[0]
+    assert incident.severity is Severity.P1
+    world.others["dave"] = Role.APPROVER
+    for one in (incident, replace(incident, severity=Severity.P4)):
+        assert world.actor.judge.approvals(one, book, book.steps[0]).approvals == 2
+        assert world.actor.judge.able(one, book, book.steps[0]) == {"bob", "dave"}
+
+
 # --- reasons, ends ----------------------------------------------------------------------------------------------------
 
 

@@ -68,13 +68,15 @@ def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("needed", [True, False])
 def test_a_request_for_approval_says_how_to_answer_and_whether_a_reason_is_needed(*, needed: bool) -> None:
     approval = {"state": "pending", "step": "rollback", "summary": "roll api back", "needed": 2, "votes": [],
-                "expires_at": "2026-11-25T02:15:00Z", "reason_required": needed}  # fmt: skip
+                "approvers": ["ann", "bob"], "expires_at": "2026-11-25T02:15:00Z",
+                "reason_required": needed}  # fmt: skip
     incident: dict[str, Any] = {"id": "i-1", "severity": "P1", "title": "P1 WAITS", "playbook": "down", "mode": "act",
                 "opened_at": "2026-11-25T02:00:00Z", "ended_at": None, "approval": approval, "alerts": [],
                 "alert_count": 0}  # fmt: skip
     lines = printed(lambda printer: printer.incident(incident, []))
     assert "asks for step rollback: roll api back" in lines
     assert "0 of 2 approvals; open until 2026-11-25 02:15:00Z" in lines
+    assert "may approve: ann, bob" in lines
     reason = ' --reason "..."' if needed else ""
     assert f"  remediator approve i-1{reason}" in lines
 
