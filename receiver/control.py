@@ -6,11 +6,14 @@ import asyncio
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from receiver.core.guardrails import Kill
+from receiver.core.guardrails import Kill, Turn
 from receiver.core.principal import Principal
 from receiver.ports import Clock, Store
 
 KEY = "kill"
+
+TURNS = 50
+"""Turns that are remembered: the audit of who stopped what, and who let it go on."""
 
 
 class KillSwitch:
@@ -36,7 +39,7 @@ class KillSwitch:
                 playbooks=tuple(value["playbooks"]),
                 by=str(value["by"]),
                 at=float(value["at"]),
-                **{name: str(value.get(name, "")) for name in ("via", "signed_in", "address")},
+                turns=tuple(Turn(**one) for one in value.get("turns", ())),
             )
 
     def state(self) -> Kill:
@@ -47,28 +50,28 @@ class KillSwitch:
 
     async def switch(self, by: Principal, *, on: bool, playbook: str | None = None) -> Kill:
         """Turn it on or off, for everything or one playbook; durable when this returns."""
+        turn = Turn(on, playbook, self._clock.now(), by.person, by.via, by.signed_in, by.address)
         if on:
             # On counts at once, off only when it is durable: a failing store leaves the safer of the two.
-            self._stored = self._changed(by, on=True, playbook=playbook)
+            self._stored = self._changed(turn)
         async with self._one_at_a_time:
             before = self._stored
-            wanted = self._changed(by, on=on, playbook=playbook)
+            wanted = self._changed(turn)
             await self._store.put(KEY, {name: value for name, value in asdict(wanted).items() if name != "file"})
             if self._stored is before:
                 # Else somebody turned something on meanwhile: that counts, and is stored next.
                 self._stored = wanted
         return self.state()
 
-    def _changed(self, by: Principal, *, on: bool, playbook: str | None) -> Kill:
+    def _changed(self, turn: Turn) -> Kill:
         playbooks = set(self._stored.playbooks)
-        if playbook is not None:
-            (playbooks.add if on else playbooks.discard)(playbook)
+        if turn.playbook is not None:
+            (playbooks.add if turn.on else playbooks.discard)(turn.playbook)
+        others = tuple(one for one in self._stored.turns if one is not turn)
         return Kill(
-            everything=on if playbook is None else self._stored.everything,
+            everything=turn.on if turn.playbook is None else self._stored.everything,
             playbooks=tuple(sorted(playbooks)),
-            by=by.person,
-            at=self._clock.now(),
-            via=by.via,
-            signed_in=by.signed_in,
-            address=by.address,
+            by=turn.by,
+            at=turn.at,
+            turns=(*others, turn)[-TURNS:],
         )

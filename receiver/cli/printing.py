@@ -124,15 +124,15 @@ class Printer:
         tone = entry.get("tone", "info")
         text = self.paint(TONE_COLOURS.get(tone, ""), clean(entry["text"]))
         front = f"{self.paint(BOLD, clean(front, WIDEST))} " if front else ""
-        audit = self.paint(DIM, _audit(entry.get("data", {})))
-        self.line(f"{self.paint(DIM, short(entry['at']))}  {front}{self.mark(tone)} {text}{audit}")
+        how = self.paint(DIM, audit(entry.get("data", {})))
+        self.line(f"{self.paint(DIM, short(entry['at']))}  {front}{self.mark(tone)} {text}{how}")
 
     def flush(self) -> None:
         """Let what was written be seen at once, also through a pipe."""
         self._stream.flush()
 
 
-def _audit(data: Mapping[str, Any]) -> str:
+def audit(data: Mapping[str, Any]) -> str:
     """Say how who decided something had signed in, and from where."""
     how = [f"by {data['signed_in']}"] if data.get("signed_in") else []
     where = [f"from {data['address']}"] if data.get("address") else []

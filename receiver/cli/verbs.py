@@ -11,12 +11,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 from receiver.cli.client import Client
-from receiver.cli.printing import short
+from receiver.cli.printing import audit, short
 from receiver.cli.values import settings_of
 from receiver.errors import RemediatorError, ServiceRefused, ServiceUnreachable, SettingsError
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 """An id that people.yaml takes."""
+
+TURNS = 5
+"""Turns of the kill switch that are shown; the API has more."""
 
 
 def verb(arguments: argparse.Namespace) -> int:
@@ -80,6 +83,9 @@ def _print_state(client: Client, playbook: str | None) -> None:
         print(f"on for {', '.join(stopped)}; {last}")
     else:
         print("off" + (f" for {playbook}" if playbook else "") + (f"; {last}" if last else ""))
+    for one in state["turns"][-TURNS:]:
+        what = f"{'on' if one['on'] else 'off'}{f' for {name}' if (name := one['playbook']) else ''}"
+        print(f"  {short(one['at'])}  {what} by {one['by']} (via {one['via']}){audit(one)}")
 
 
 def _kill_offline(arguments: argparse.Namespace) -> int:

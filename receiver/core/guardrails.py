@@ -35,17 +35,28 @@ class ActionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of the kill switch, of everything or one playbook; `by` and what follows as in `Principal`."""
+
+    on: bool
+    playbook: str | None
+    at: float
+    by: str
+    via: str
+    signed_in: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Kill:
-    """The kill switch: everything, or single playbooks; `by` and what follows say who turned it last, when and how."""
+    """The kill switch: everything, or single playbooks; `by` and `at` of the last turn, `turns` the last of them."""
 
     everything: bool = False
     playbooks: tuple[str, ...] = ()
     by: str = ""
     at: float = 0.0
     file: str | None = None
-    via: str = ""
-    signed_in: str = ""
-    address: str = ""
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -316,9 +316,7 @@ class Api:
             by=state["by"],
             at=state["at"] or None,
             file=state["file"],
-            via=state["via"],
-            signed_in=state["signed_in"],
-            address=state["address"],
+            turns=[models.TurnModel(**one) for one in state["turns"]],
         )
 
 

@@ -269,6 +269,18 @@ class AnswerModel(Model):
     text: str
 
 
+class TurnModel(Model):
+    """One turn of the kill switch: who, how they had signed in, from where and when."""
+
+    on: bool
+    playbook: str | None
+    at: Time
+    by: str
+    via: str
+    signed_in: str
+    address: str
+
+
 class KillModel(Model):
     """The kill switch."""
 
@@ -278,9 +290,7 @@ class KillModel(Model):
     by: str
     at: Time | None
     file: str | None
-    via: str
-    signed_in: str
-    address: str
+    turns: list[TurnModel]
 
 
 class NothingRequest(Model):

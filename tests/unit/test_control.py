@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from receiver.control import KillSwitch
+from receiver.control import TURNS, KillSwitch
+from receiver.core.guardrails import Turn
 from receiver.core.principal import Principal
 from receiver.ports import StoreUnavailable
 from tests.unit.web.fakes import FixedClock
@@ -97,8 +98,16 @@ async def test_who_turned_it_how_signed_in_and_from_where_survives_a_restart() -
     await switch(store).switch(Principal("jane", "api", "token", "192.0.2.7"), on=True)
     again = switch(store)
     await again.load()
-    state = again.state()
-    assert (state.by, state.via, state.signed_in, state.address) == ("jane", "api", "token", "192.0.2.7")
+    (turn,) = again.state().turns
+    assert turn == Turn(True, None, FixedClock().now(), "jane", "api", "token", "192.0.2.7")
+
+
+async def test_the_last_turns_are_remembered_each_once_and_in_order() -> None:
+    store = SlowStore(1000)
+    kill = switch(store)
+    for number in range(TURNS + 3):
+        await kill.switch(Principal(f"p{number}", "cli"), on=number % 2 == 0, playbook="down")
+    assert [one.by for one in kill.state().turns] == [f"p{number}" for number in range(3, TURNS + 3)]
 
 
 async def test_a_switch_stored_before_audits_is_still_on() -> None:
@@ -106,7 +115,7 @@ async def test_a_switch_stored_before_audits_is_still_on() -> None:
     store.kept.append({"everything": True, "playbooks": [], "by": "jane", "at": 1.0})
     again = switch(store)
     await again.load()
-    assert (again.state().everything, again.state().by, again.state().address) == (True, "jane", "")
+    assert (again.state().everything, again.state().by, again.state().turns) == (True, "jane", ())
 
 
 async def test_the_file_stops_everything_while_it_is_there(tmp_path: Path) -> None:

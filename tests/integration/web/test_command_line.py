@@ -122,6 +122,7 @@ async def test_the_kill_switch_is_turned(tmp_path: Path, command: Command) -> No
         code, out, _ = await command("kill", "off", one=one)
         assert (code, "but service-down is still stopped: remediator kill off --playbook" in out) == (0, True)
         assert (await command("kill", one=one))[1].startswith("on for service-down; last turned by local")
+        assert "  off by local (via cli)  [signed in by loopback from 127.0.0.1]" in (await command("kill", one=one))[1]
         assert (await command("kill", "--playbook", "other", one=one))[1].startswith("off for other")
         assert (await command("kill", "off", "--playbook", "service-down", one=one))[1].endswith(
             "service-down is off\n"

@@ -102,9 +102,7 @@ class KeepingOperations:
             "by": "",
             "at": 0.0,
             "file": None,
-            "via": "",
-            "signed_in": "",
-            "address": "",
+            "turns": (),
         }
     )
 
