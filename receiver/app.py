@@ -121,7 +121,9 @@ async def _join(  # noqa: PLR0915 - one straight line, see tests/unit/house/test
     http = httpx.AsyncClient(timeout=10.0, trust_env=False, limits=httpx.Limits(max_connections=64))
     kill = KillSwitch(store, clock, settings.kill_path)
     await kill.load()
-    slack = slack_lane(settings, http, clock, store, metrics.sent, lambda state: noted("slack", state))
+    slack = slack_lane(
+        settings, http, clock, store, metrics.sent, lambda state: noted("slack", state), policies.in_slack
+    )
     prometheus = _prometheus(settings, http, clock)
     charts = chart_lane(settings, http, clock, store, prometheus, slack, metrics.sent)
     chats = (*((SLACK,) if slack is not None else ()), *((CHARTS,) if charts is not None else ()))

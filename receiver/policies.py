@@ -10,7 +10,7 @@ import structlog
 
 from receiver.core.playbook import Policy
 from receiver.metrics import Metrics
-from receiver.people import People
+from receiver.people import People, Role
 from receiver.playbooks import Place, PolicyError, Problem, check_files, errors_of, load_policy
 from receiver.playbooks.people_file import load_people
 from receiver.ports import Clock, StoreUnavailable
@@ -55,6 +55,10 @@ class Policies:
         policy, people = self._read()
         self._took(policy, people)
         return policy
+
+    def in_slack(self) -> list[tuple[str, str]]:
+        """Return the Slack users, as (team, user), of everybody who responds to incidents."""
+        return [(one.team, one.user) for person in self.people.who_may(Role.RESPONDER) for one in person.slack]
 
     async def reload(self) -> Reloaded:
         """Load both again and put them in force; with any mistake nothing changes."""

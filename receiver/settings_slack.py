@@ -32,6 +32,12 @@ class SlackSettings:
             "whom to mention by severity: a user (`P1=U...`), a user group (`P1=S...`), `P1=here` or `P1=channel`",
         )
     )
+    slack_incident_channels: tuple[str, ...] = field(
+        metadata=about("", kind.severities, "severities whose incidents get a channel of their own: `P1,P2`")
+    )
+    slack_incident_archive: float = field(
+        metadata=about("1d", kind.duration, "how long after an incident's end its own channel is archived")
+    )
     slack_signing_secret: tuple[str, ...] = field(
         metadata=about(
             "",

@@ -198,6 +198,18 @@ class BySeverity:
         return tuple(found)
 
 
+def severities(text: str) -> tuple[str, ...]:
+    """Read a list of severities.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    found = tuple(one.upper() for one in words(text))
+    if wrong := [one for one in found if one not in {"P1", "P2", "P3", "P4"}]:
+        raise ValueError(f"{wrong[0]!r} is none of P1, P2, P3, P4")
+    return found
+
+
 def by_severity(items: tuple[str, ...]) -> dict[str, list[str]]:
     """Return what `BySeverity` read: values by severity."""
     found: dict[str, list[str]] = {}
@@ -355,6 +367,7 @@ _METAVARS: Mapping[Callable[[str], Any], str] = {
     token: "TOKEN",
     channel: "ID",
     words: "NAME,...",
+    severities: "P1,...",
     lines: "TEXT",
     address: "HOST:PORT",
     paths: "FILE,...",

@@ -29,6 +29,7 @@ READ = (
     "slack_signing_secret",
     "slack_app_token",
     "slack_email",
+    "slack_incident_channels",
 )
 """Settings that it looks at."""
 
@@ -75,7 +76,8 @@ async def _ask(settings: Settings) -> list[Finding]:
         api = SlackApi(settings.slack_api_url, settings.slack_token or "", http)
         try:
             undrawn = no_charts(settings)
-            found = await look(api, channels, linked=settings.external_url is not None, undrawn=undrawn)
+            rooms = bool(settings.slack_incident_channels)
+            found = await look(api, channels, linked=settings.external_url is not None, undrawn=undrawn, rooms=rooms)
             return found + await look_at_doors(api, http, _doors(settings, http), SystemClock())
         except ChatError as error:
             raise ServiceUnreachable(f"Slack can't be asked: {error}") from None

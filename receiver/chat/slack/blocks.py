@@ -162,6 +162,26 @@ def _where(incident: str, look: Look) -> tuple[str, ...]:
     return code(incident), code(f"remediator incidents show {incident}"), link
 
 
+def pointer(incident: str, shown: Mapping[str, Any], channel: str, look: Look) -> Message:
+    """Return what leads from the main channel to an incident's own.
+
+    Args:
+        incident, shown, look: as of `header`.
+        channel: the id of its own.
+    """
+    severity, state = str(shown.get("severity", "")), str(shown.get("state", ""))
+    mark, told = STATES.get(state, ("▫️", escape(state.upper(), 20)))
+    shape, _ = SEVERITIES.get(severity, ("▫️", ""))
+    over = shown.get("ended") is not None
+    title = f"{mark if over else shape} {escape(severity, 10)} {told} · {escape(shown.get('target', ''), 100)}"
+    acting = f"{escape(shown.get('alert', ''), 150)} · {escape(shown.get('acting', ''), 300)}"
+    blocks = [
+        section(f"*{title}* · <#{channel}>\n{acting}"),
+        context(*_where(incident, look), "" if over else look.mention(severity)),
+    ]
+    return Message(said(shown.get("title", ""), TEXT), blocks)
+
+
 # --- the thread -----------------------------------------------------------------------------------------------------
 
 

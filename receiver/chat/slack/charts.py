@@ -19,6 +19,7 @@ from receiver.chat.slack.api import ACCESS, SlackRefused
 from receiver.chat.slack.budget import Budget
 from receiver.chat.slack.files import SlackFiles
 from receiver.chat.slack.plan import Row
+from receiver.chat.slack.pump import apart
 from receiver.chat.slack.story import log_of
 from receiver.core.chart import Plotted, marks, of_alert, of_playbook, window
 from receiver.core.incident import Incident
@@ -95,15 +96,10 @@ class ChartLane:
     async def run(self) -> None:
         """Send until cancelled."""
         while True:
-            task = asyncio.create_task(self.step(), name="charts lane")
-            try:
-                await asyncio.wait([task])
-            finally:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-            if (error := task.exception()) is not None:
+            wait, error = await apart(self.step, "charts lane")
+            if error is not None:
                 await self._broke(error)
-            await asyncio.sleep(POLL if error is not None else task.result())
+            await asyncio.sleep(POLL if wait is None else wait)
 
     async def _broke(self, error: BaseException) -> None:
         """See a defect; it costs the chart that led to it, not the service."""

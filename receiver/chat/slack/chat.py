@@ -72,7 +72,7 @@ class SlackChat:
         look: Look | None = None,
         redact: Callable[[str], str] = hide,
     ) -> None:
-        self._api = api
+        self._api = self.api = api
         self._clock = clock
         self._channel = channel
         self._channels = channels
@@ -208,11 +208,11 @@ class SlackChat:
                 raise
         return found
 
-    async def find_header(self, incident: str, channel: str, since: float) -> str | None:
-        """Return where an incident's header is in a channel, None when it isn't there."""
+    async def find_header(self, incident: str, channel: str, since: float, *, key: str = "header") -> str | None:
+        """Return where an incident's header is in a channel, or its message of another key; None: nowhere."""
         async for message in self._pages("conversations.history", channel, since):
             payload = _ours(message, incident)
-            if payload is not None and "header" in payload.get("keys", ()):
+            if payload is not None and key in payload.get("keys", ()):
                 return f"{channel}/{message['ts']}"
         return None
 

@@ -18,8 +18,16 @@ SCOPES: Final[Mapping[str, str]] = {
 }
 """Scope to what it is needed for; as in deploy/slack-manifest.yaml."""
 
-OPTIONAL: Final[Mapping[str, str]] = {"files:write": "incidents are told without charts"}
-"""Scope to what is not done without it; written out in deploy/slack-manifest.yaml, but not asked for."""
+ROOM_SCOPES: Final[Mapping[str, str]] = {
+    "channels:manage": "to create, name and archive an incident's own channel, and to invite people to it",
+    "pins:write": "to pin the header there",
+    "bookmarks:write": "to put a link to the incident's page there",
+    "usergroups:read": "to invite the members of the user groups that are mentioned",
+}
+"""What `REMEDIATOR_SLACK_INCIDENT_CHANNELS` needs."""
+
+OPTIONAL: Final[Mapping[str, str]] = {"files:write": "incidents are told without charts", **ROOM_SCOPES}
+"""Scopes that are written out in deploy/slack-manifest.yaml, but not asked for."""
 
 REFUSED: Final[Mapping[str, str]] = {
     "invalid_auth": "the token is not known; copy the Bot User OAuth Token (xoxb-...) of the installed app",
@@ -40,7 +48,7 @@ class Finding:
 
 
 async def look(
-    api: SlackApi, channels: Mapping[str, str], *, linked: bool, undrawn: str | None = None
+    api: SlackApi, channels: Mapping[str, str], *, linked: bool, undrawn: str | None = None, rooms: bool = False
 ) -> list[Finding]:
     """Ask Slack about the token, its scopes and each channel.
 
@@ -48,6 +56,7 @@ async def look(
         api: Slack.
         channels: id to what is told there, in words.
         linked: whether messages can link to the service.
+        rooms: whether incidents are to get channels of their own.
         undrawn: what is missing for charts beside Slack, in words; None: nothing is.
 
     Raises:
@@ -63,7 +72,7 @@ async def look(
         found.append(
             Finding(ok=False, text="REMEDIATOR_SLACK_TOKEN is a person's; copy the Bot User OAuth Token (xoxb-...)")
         )
-    found += _scopes(scopes)
+    found += _scopes(scopes, {**SCOPES, **(ROOM_SCOPES if rooms else {})})
     if undrawn is not None:
         found.append(Finding(ok=None, text=f"incidents are told without charts: {undrawn}"))
     elif "files:write" not in scopes:
@@ -80,12 +89,12 @@ def _workspace(who: Mapping[str, Any]) -> str:
     return f"{who.get('team', '?')} ({who.get('team_id', '?')})"
 
 
-def _scopes(scopes: frozenset[str]) -> Iterator[Finding]:
-    missing = {scope: why for scope, why in SCOPES.items() if scope not in scopes}
+def _scopes(scopes: frozenset[str], wanted: Mapping[str, str]) -> Iterator[Finding]:
+    missing = {scope: why for scope, why in wanted.items() if scope not in scopes}
     for scope, why in missing.items():
         yield Finding(ok=False, text=f"scope {scope} is missing, {why}; add it (OAuth & Permissions) and install again")
     if not missing:
-        yield Finding(ok=True, text=f"every scope is there: {', '.join(SCOPES)}")
+        yield Finding(ok=True, text=f"every scope is there: {', '.join(wanted)}")
 
 
 async def _channel(api: SlackApi, channel: str, told: str, bot: str) -> list[Finding]:

@@ -14,6 +14,7 @@ from receiver.chat.slack.charts import ChartLane
 from receiver.chat.slack.chat import SlackChat
 from receiver.chat.slack.files import SlackFiles
 from receiver.chat.slack.lane import SlackLane
+from receiver.chat.slack.rooms import Plan
 from receiver.chat.slack.text import escape
 from receiver.logs import Redaction
 from receiver.ports import Clock, RangeSource, Store
@@ -30,19 +31,24 @@ def slack_lane(
     store: Store,
     observe: Callable[[str, str], None],
     noted: Callable[[str], None],
+    responders: Callable[[], Sequence[tuple[str, str]]] = tuple,
 ) -> SlackLane | None:
-    """Return Slack's lane, None when no token is configured."""
+    """Return Slack's lane, None when no token is configured.
+
+    `responders` are the Slack users who are invited to an incident's own channel where no mention names anybody.
+    """
     if settings.slack_token is None or settings.slack_channel is None:
         return None
     channels = {severity: ids[-1] for severity, ids in by_severity(settings.slack_channels).items()}
-    mentions = {
-        severity: " ".join(_mention(one) for one in ids)
-        for severity, ids in by_severity(settings.slack_mentions).items()
-    }
+    called = by_severity(settings.slack_mentions)
+    mentions = {severity: " ".join(_mention(one) for one in ids) for severity, ids in called.items()}
     look = Look(settings.external_url or "", mentions, buttons=settings.slack_listens)
     api = SlackApi(settings.slack_api_url, settings.slack_token, http)
     chat = SlackChat(api, clock, settings.slack_channel, channels, look, redaction(settings.secrets))
-    return SlackLane(store, clock, chat, observe, noted)
+    named = {severity: [one for one in ids if one[0] in "UWS"] for severity, ids in called.items()}
+    wanted = frozenset(settings.slack_incident_channels)
+    rooms = Plan(wanted, named, settings.slack_incident_archive, responders)
+    return SlackLane(store, clock, chat, observe, noted, rooms)
 
 
 def chart_lane(

@@ -26,15 +26,15 @@ from receiver.chat.slack.blocks import Card
 from receiver.chat.slack.budget import ALL, REMEMBERED, Budget
 from receiver.chat.slack.chat import Posted, SlackChat
 from receiver.chat.slack.plan import Row, asks, run_of, urgency
+from receiver.chat.slack.pump import apart
+from receiver.chat.slack.rooms import Plan, Rooms
 from receiver.chat.slack.story import CHANGES_CARD, card_of, ending, log_of
+from receiver.chat.slack.unsure import Unsure
 from receiver.core.incident import Incident
 from receiver.core.timeline import header
 from receiver.ports import ChatError, Clock, Store, StoreUnavailable, Waiting
 
 LANE: Final = "slack"
-SENDING: Final = "slack/sending"
-"""The named value that says of which incidents a post may be under way, or its answer was lost."""
-
 MOST: Final = 5000
 """Incidents that are looked at in one go."""
 
@@ -62,6 +62,7 @@ class SlackLane:
         chat: Slack.
         observe: called with `slack` and `sent`, `retry` or `dead` for each try, for metrics.
         noted: called with Slack's state in a word or two, after each try.
+        rooms: which incidents get a channel of their own; by default none.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class SlackLane:
         chat: SlackChat,
         observe: Callable[[str, str], None] = lambda _lane, _outcome: None,
         noted: Callable[[str], None] = lambda _state: None,
+        rooms: Plan | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -78,9 +80,9 @@ class SlackLane:
         self._observe = observe
         self._noted = noted
         self._budget = self.budget = Budget()
+        self._rooms = Rooms(chat.api, chat, store, clock, self._budget, rooms)
         self._nudged = asyncio.Event()
-        self._unsure: set[str] = set()
-        self._sending: set[str] = set()
+        self._unsure = Unsure(store)
         self._began = False
         self._painted: OrderedDict[str, str] = OrderedDict()
         self._trying: list[int] = []
@@ -107,15 +109,9 @@ class SlackLane:
 
     async def _guarded(self) -> float | None:
         """Take a step; a defect is seen and costs the rows that led to it, not the service."""
-        task = asyncio.create_task(self.step(), name="slack lane")
-        try:
-            await asyncio.wait([task])
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        error = task.exception()
+        result, error = await apart(self.step, "slack lane")
         if error is None:
-            return task.result()
+            return result
         if isinstance(error, StoreUnavailable):
             _log.warning("slack.store_unavailable", error=str(error))
             return POLL
@@ -127,8 +123,8 @@ class SlackLane:
     async def step(self) -> float | None:
         """Do the one thing that is due, if any; returns seconds until more may be, None when nothing waits."""
         if not self._began:
-            left = await self._store.get(SENDING)
-            self._unsure.update(left if isinstance(left, list) else ())
+            await self._unsure.load()
+            await self._rooms.load()
             self._began = True
         waiting = await self._store.lane(LANE, MOST)
         now, soonest = self._clock.now(), math.inf
@@ -138,7 +134,9 @@ class SlackLane:
                 await self._do(one, act)
                 return 0.0
             soonest = min(soonest, at)
-        return soonest - now if waiting else None
+        later = await self._rooms.step()
+        soonest = min(soonest, math.inf if later is None else now + later)
+        return soonest - now if soonest < math.inf else None
 
     # --- what is due ------------------------------------------------------------------------------------------------
 
@@ -148,6 +146,8 @@ class SlackLane:
         if one.incident in self._unsure:
             return max(held, self._budget.look_at(now)), self._look
         post_at = max(held, self._budget.post_at(self._channel(one), now))
+        if self._rooms.wanted(one):
+            return max(now, self._budget.held_until(ALL)), self._rooms.open
         if one.reference is None:
             return post_at, self._open
         edit_at = max(held, self._budget.edit_at(one.incident, one.severity, one.state, now))
@@ -156,7 +156,7 @@ class SlackLane:
         return post_at, self._tell
 
     def _channel(self, one: Waiting) -> str:
-        return self._chat.channel_of(one.severity, one.reference)
+        return self._chat.channel_of(one.severity, one.reference or self._rooms.place(one.incident))
 
     async def _do(self, one: Waiting, act: Act) -> None:
         self._at_work, self._trying = one.incident, []
@@ -166,7 +166,7 @@ class SlackLane:
         except SlackRefused as error:
             await self._refused(one, error)
         except ChatError as error:
-            await self._failed(one, key, error, posted=act != self._edit)
+            await self._failed(one, key, error, posted=act not in {self._edit, self._rooms.open})
         else:
             self._budget.worked(key, self._channel(one), one.incident)
             self._noted("ok")
@@ -177,7 +177,7 @@ class SlackLane:
         """Post the header: the first one, or another where it is gone."""
         rows = await self._rows(one, 1, header=one.header)
         message = await self._header(one, rows)
-        await self._intend(one.incident)
+        await self._unsure.intend(one.incident)
         channel = self._channel(one)
         posted = await self._post(one, message, channel, None, ["header"])
         row = next((row for row in rows if row[1].kind == "header"), None)
@@ -211,6 +211,7 @@ class SlackLane:
 
     def _paint(self, one: Waiting, message: blocks.Message, *, counts: bool) -> None:
         self._budget.edited(one.incident, one.severity, one.state, self._clock.now(), counts=counts)
+        self._rooms.touched(one.incident)
         self._painted[one.incident] = message.digest
         self._painted.move_to_end(one.incident)
         if len(self._painted) > REMEMBERED:
@@ -232,7 +233,7 @@ class SlackLane:
             message = await self._card(one, str(payloads[0]["approval"]))
         else:
             message = await self._entries(one, payloads, incident)
-        await self._intend(one.incident)
+        await self._unsure.intend(one.incident)
         keys = [row.key for _, row, _ in run]
         loud = any(blocks.broadcasts(one) for one in payloads)
         posted = await self._post(one, message, self._channel(one), one.reference, keys, broadcast=loud)
@@ -291,12 +292,6 @@ class SlackLane:
         self._trying = [handle for handle, _, _ in rows[:1]]
         self._tries = rows[0][2] if rows else 0
         return rows
-
-    async def _intend(self, incident: str) -> None:
-        """Store of which incidents a post may be under way or unknown; after a crash they are looked for."""
-        if not (wanted := self._unsure | {incident}) <= self._sending:
-            await self._store.put(SENDING, sorted(wanted))
-            self._sending = wanted
 
     async def _post(
         self,
@@ -371,6 +366,8 @@ class SlackLane:
 
     async def _refused(self, one: Waiting, error: SlackRefused) -> None:
         """Hold what Slack refuses until somebody puts it right; give up what is refused for a reason of its own."""
+        if error.code in PLACE and await self._rooms.gone(one.incident):
+            return
         where = ALL if error.code in ACCESS else self._channel(one) if error.code in PLACE else one.incident
         until = self._budget.failed(where, self._clock.now(), REFUSAL)
         told = f"{error}; remediator slack check says what is missing"

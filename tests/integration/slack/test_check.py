@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from receiver.chat.slack.api import SlackApi
-from receiver.chat.slack.check import OPTIONAL, SCOPES, look
+from receiver.chat.slack.check import OPTIONAL, ROOM_SCOPES, SCOPES, look
 from receiver.chat.slack.check_doors import COMMANDS, EMAIL, GROUPS
 from receiver.cli import main
 from tests.integration.slack.scene import Straight
@@ -44,6 +44,19 @@ async def test_a_missing_scope_is_named_with_what_it_is_for(scope: str) -> None:
     assert any(f"scope {scope} is missing, {SCOPES[scope]}" in text for text in wrong)
 
 
+@pytest.mark.parametrize("scope", sorted(ROOM_SCOPES))
+async def test_a_scope_for_channels_of_incidents_is_missing_only_where_they_are_wanted(scope: str) -> None:
+    double = SlackDouble()
+    double.allow(*((SCOPES.keys() | ROOM_SCOPES.keys()) - {scope}))
+    channel = double.channel("ops")
+    async with httpx.AsyncClient(transport=Straight(double)) as http:
+        api = SlackApi("http://slack.example/api", BOT_TOKEN, http)
+        wanted = await look(api, {channel.id: "for P1"}, linked=True, rooms=True)
+        (wrong,) = [one.text for one in wanted if one.ok is False]
+        assert f"scope {scope} is missing, {ROOM_SCOPES[scope]}" in wrong
+        assert not [one for one in await look(api, {channel.id: "for P1"}, linked=True) if one.ok is False]
+
+
 @pytest.mark.parametrize("what", ["unknown", "archived", "outside", "private"])
 async def test_what_is_wrong_with_a_channel_is_said_with_what_to_do(what: str) -> None:
     double = SlackDouble()
@@ -69,7 +82,7 @@ def test_the_manifest_asks_for_exactly_the_scopes_that_are_checked() -> None:
     listed = re.findall(r"^      - ([a-z:.]+)", text, re.MULTILINE)
     assert sorted(listed) == sorted([*SCOPES, COMMANDS])
     optional = re.findall(r"^      # - ([a-z:.]+)", text, re.MULTILINE)
-    assert sorted(optional) == sorted([*OPTIONAL, *EMAIL, *GROUPS])
+    assert sorted(optional) == sorted({*OPTIONAL, *EMAIL, *GROUPS})
 
 
 async def test_what_is_not_done_without_an_optional_scope_is_a_hint(tmp_path: Path) -> None:
