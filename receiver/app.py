@@ -23,6 +23,7 @@ from receiver.chat.slack.lane import LANE as SLACK
 from receiver.clock import SystemClock
 from receiver.control import KillSwitch
 from receiver.core.playbook import Policy
+from receiver.core.redaction import Secrets
 from receiver.counting import count
 from receiver.engine import Engine
 from receiver.executor import Executor
@@ -260,12 +261,13 @@ def _alertmanager(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> 
 def _senders(
     settings: Settings, http: httpx.AsyncClient, clock: Clock, store: SqliteStore, metric: MetricPath
 ) -> dict[str, Sender]:
+    secrets = Secrets(settings.secrets)
     paths: list[Any] = [metric]
     if settings.escalation_url is not None:
         secret, base = settings.escalation_secret.encode(), settings.base_url
-        paths.insert(0, WebhookPath(settings.escalation_url, secret, http, clock, base_url=base))
+        paths.insert(0, WebhookPath(settings.escalation_url, secret, http, clock, base_url=base, secrets=secrets))
     return {
-        CONSOLE: ChatSender(CONSOLE, ConsoleChat(sys.stdout), store),
+        CONSOLE: ChatSender(CONSOLE, ConsoleChat(sys.stdout), store, secrets),
         ESCALATION: EscalationSender(paths),
     }
 

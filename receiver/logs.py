@@ -15,15 +15,12 @@ from typing import Any, Final, TextIO
 
 import structlog
 
-from receiver.core.redaction import HIDDEN, hide, names_secret
+from receiver.core.redaction import HIDDEN, Secrets, names_secret
 
 MAX_TEXT: Final = 8000
 """Characters of one text in an entry; an annotation may have 100,000."""
 
 MAX_DEPTH: Final = 6
-SHORTEST_SECRET: Final = 6
-"""A shorter value would be found by chance in any text; the name of what holds it still hides it."""
-
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 Event = MutableMapping[str, Any]
@@ -37,8 +34,7 @@ class Redaction:
     """
 
     def __init__(self, secrets: Collection[str]) -> None:
-        known = sorted({one for one in secrets if len(one) >= SHORTEST_SECRET}, key=len, reverse=True)
-        self._known = re.compile("|".join(re.escape(one) for one in known)) if known else None
+        self._secrets = Secrets(secrets)
 
     def __call__(self, _logger: Any, _method: str, event: Event) -> Event:
         """Return the entry without secrets."""
@@ -46,9 +42,7 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """Return a text without secrets."""
-        if self._known is not None:
-            text = self._known.sub(HIDDEN, text)
-        text = hide(text)
+        text = self._secrets.text(text)
         return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}… ({len(text)} characters)"
 
     def _named(self, name: object, value: Any, depth: int) -> Any:

@@ -18,6 +18,7 @@ import httpx
 from receiver.core import events as ev
 from receiver.core.events import Recorded
 from receiver.core.outbox import OutboxRow
+from receiver.core.redaction import Secrets
 from receiver.ports import ChatError, Clock
 
 TIMEOUT = 10.0
@@ -71,11 +72,21 @@ class WebhookPath:
         secret: shared with the receiver; not empty.
         client: for the requests.
         base_url: how people reach the service; a page says where the incident is.
+        secrets: what no page holds.
     """
 
     name = "webhook"
 
-    def __init__(self, url: str, secret: bytes, client: httpx.AsyncClient, clock: Clock, *, base_url: str = "") -> None:
+    def __init__(
+        self,
+        url: str,
+        secret: bytes,
+        client: httpx.AsyncClient,
+        clock: Clock,
+        *,
+        base_url: str = "",
+        secrets: Secrets | None = None,
+    ) -> None:
         if not secret:
             raise ValueError("an escalation webhook needs a secret to sign with")
         self._url = url
@@ -83,10 +94,13 @@ class WebhookPath:
         self._client = client
         self._clock = clock
         self._base_url = base_url
+        self._secrets = secrets or Secrets()
 
     async def deliver(self, row: OutboxRow) -> None:
         """Post a page; any 2xx counts, redirects don't."""
-        body = json.dumps(page(row, self._base_url), ensure_ascii=False, separators=(",", ":")).encode()
+        body = json.dumps(
+            self._secrets.value(page(row, self._base_url)), ensure_ascii=False, separators=(",", ":")
+        ).encode()
         timestamp = str(int(self._clock.now()))
         headers = {
             "Content-Type": "application/json",

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import structlog
 
 from receiver.core.outbox import OutboxRow
+from receiver.core.redaction import Secrets
 from receiver.ports import Chat, ChatError, Clock, Store, StoreUnavailable
 
 POLL = 1.0
@@ -43,9 +44,10 @@ class Sender(Protocol):
 
 
 class ChatSender:
-    """Sends a lane's rows through a chat."""
+    """Sends a lane's rows through a chat, without `secrets`."""
 
-    def __init__(self, lane: str, chat: Chat, store: Store) -> None:
+    def __init__(self, lane: str, chat: Chat, store: Store, secrets: Secrets | None = None) -> None:
+        self._secrets = secrets or Secrets()
         self._lane = lane
         self._chat = chat
         self._store = store
@@ -53,13 +55,14 @@ class ChatSender:
     async def send(self, row: OutboxRow, attempts: int, *, again: bool) -> str | None:
         """Post or edit a header, or append to the thread, unless it turns out to be there already."""
         reference = await self._store.reference(self._lane, row.incident)
+        payload = self._secrets.value(row.payload)
         if row.kind == "header":
             if again and reference is None:
                 reference = await self._chat.find(row.incident, row.key, None)
-            return await self._chat.header(row.incident, row.payload, reference)
+            return await self._chat.header(row.incident, payload, reference)
         if again and (found := await self._chat.find(row.incident, row.key, reference)) is not None:
             return found
-        return await self._chat.thread(row.incident, row.payload, reference, row.key)
+        return await self._chat.thread(row.incident, payload, reference, row.key)
 
 
 class Outbox:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from receiver.cli.client import Client
+from receiver.cli.values import secrets_of
+from receiver.core.redaction import Secrets
 from receiver.errors import RemediatorError, ServiceRefused, ServiceUnreachable
 from receiver.settings import Settings
 
@@ -83,6 +84,7 @@ class Database:
         from receiver.ports import StoreUnavailable, StoreUnusable
         from receiver.store.sqlite import SqliteReader
 
+        self._secrets = Secrets(secrets_of())
         self._errors = (StoreUnavailable, StoreUnusable)
         try:
             self._store = SqliteReader(settings.database_file, SystemClock())
@@ -111,7 +113,7 @@ class Database:
             )
         )
         items = [IncidentModel.of(one, self._run(self._store.alerts(one.id, 100))) for one in page.items]
-        return _as_json(PageModel[IncidentModel](items=items, next=page.next))
+        return self._as_json(PageModel[IncidentModel](items=items, next=page.next))
 
     def incident(self, incident: str) -> dict[str, Any]:
         """Return one incident."""
@@ -120,7 +122,7 @@ class Database:
         found = self._run(self._store.incident(incident))
         if found is None:
             raise ServiceRefused(f"There is no incident {incident}.", 404)
-        return _as_json(IncidentModel.of(found, self._run(self._store.alerts(incident))))
+        return self._as_json(IncidentModel.of(found, self._run(self._store.alerts(incident))))
 
     def timeline(self, incident: str) -> list[dict[str, Any]]:
         """Return an incident's whole timeline."""
@@ -130,22 +132,25 @@ class Database:
         events: list[Any] = []
         while page := self._run(self._store.events(incident, events[-1].seq if events else 0)):
             events.extend(page)
-        return [_as_json(EntryModel.of(one)) for one in entries(events)]
+        return [self._as_json(EntryModel.of(one)) for one in entries(events)]
 
     def unmatched(self, limit: int, after: str | None = None) -> dict[str, Any]:
         """Return alerts that no playbook took."""
         from receiver.web.models import AlertModel, PageModel
 
         page = self._run(self._store.unmatched(limit, after))
-        return _as_json(PageModel[AlertModel](items=[AlertModel.of(row) for row in page.items], next=page.next))
+        return self._as_json(PageModel[AlertModel](items=[AlertModel.of(row) for row in page.items], next=page.next))
 
     def quarantine(self, limit: int, after: str | None = None) -> dict[str, Any]:
         """Return alerts that could not be read."""
         from receiver.web.models import PageModel, QuarantinedModel
 
         page = self._run(self._store.quarantined(limit, after))
-        items = [QuarantinedModel.of(one) for one in page.items]
-        return _as_json(PageModel[QuarantinedModel](items=items, next=page.next))
+        items = [QuarantinedModel.of(one, self._secrets.json_text(one.raw)) for one in page.items]
+        return self._as_json(PageModel[QuarantinedModel](items=items, next=page.next))
+
+    def _as_json(self, model: Any) -> dict[str, Any]:
+        return _object(self._secrets.value(model.model_dump(mode="json")))
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         try:
@@ -185,7 +190,3 @@ def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ServiceUnreachable("what answered is no remediator: its answer is no JSON object")
     return value
-
-
-def _as_json(model: Any) -> dict[str, Any]:
-    return _object(json.loads(model.model_dump_json()))

@@ -6,8 +6,9 @@ shown goes through here.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 HIDDEN: Final = "***"
@@ -32,6 +33,15 @@ _SHAPES: Final = (
     ),
 )
 
+_SIGNS: Final = ("bearer", "basic", "rmd_", "://", "token", "passw", "secret", "apikey", "api_key", "api-key")
+"""Every shape has one of these; most texts have none, and cost little."""
+
+_MEMBER: Final = re.compile(r'("((?:[^"\\]|\\.)*)"\s*:\s*)"(?:[^"\\]|\\.)*"?')
+"""A member of a JSON object that is a text, perhaps cut off."""
+
+SHORTEST_KNOWN: Final = 6
+"""A shorter value would be found by chance in any text; the name of what holds it still hides it."""
+
 
 def names_secret(name: object) -> bool:
     """Whether a field or header of that name holds a credential."""
@@ -40,22 +50,60 @@ def names_secret(name: object) -> bool:
 
 def hide(text: str) -> str:
     """Return a text with what has the shape of a credential hidden."""
-    for shape, instead in _SHAPES:
-        text = shape.sub(instead, text)
+    folded = text.casefold()
+    if any(sign in folded for sign in _SIGNS):
+        for shape, instead in _SHAPES:
+            text = shape.sub(instead, text)
     return text
 
 
-def hide_deep(value: Any, depth: int = 0) -> Any:
+class Secrets:
+    """Takes credentials out of what is shown: known ones wherever they stand, others by their name or shape.
+
+    Args:
+        known: the service's own secrets, whatever they look like.
+        deepest: levels of a value that are looked into.
+    """
+
+    def __init__(self, known: Collection[str] = (), deepest: int = MAX_DEPTH) -> None:
+        found = sorted({one for one in known if len(one) >= SHORTEST_KNOWN}, key=len, reverse=True)
+        self._known = re.compile("|".join(re.escape(one) for one in found)) if found else None
+        self._deepest = deepest
+
+    def text(self, text: str) -> str:
+        """Return a text without credentials."""
+        return hide(text if self._known is None else self._known.sub(HIDDEN, text))
+
+    def json_text(self, text: str) -> str:
+        """Return a JSON text, whole or cut off, without credentials; what is whole is read, and written again."""
+        try:
+            return json.dumps(self.value(json.loads(text)), ensure_ascii=False)
+        except (ValueError, RecursionError):
+            named = _MEMBER.sub(lambda found: f'{found[1]}"{HIDDEN}"' if names_secret(found[2]) else found[0], text)
+            # An escaped quote would end the shape of a credential before it has begun.
+            return self.text(named.replace('\\"', "'"))
+
+    def value(self, value: Any, depth: int = 0) -> Any:
+        """Return a value of JSON types without credentials; those by name, and those within texts and names."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            if depth >= self._deepest:
+                return HIDDEN
+            return {
+                self.text(name) if isinstance(name, str) else name: HIDDEN
+                if inner and names_secret(name)
+                else self.value(inner, depth + 1)
+                for name, inner in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return HIDDEN if depth >= self._deepest else [self.value(inner, depth + 1) for inner in value]
+        return value
+
+
+def hide_deep(value: Any) -> Any:
     """Return a value of JSON types with its credentials hidden, those by name and those within texts."""
-    if isinstance(value, str):
-        return hide(value)
-    if isinstance(value, Mapping):
-        if depth >= MAX_DEPTH:
-            return HIDDEN
-        return {
-            name: HIDDEN if inner and names_secret(name) else hide_deep(inner, depth + 1)
-            for name, inner in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return HIDDEN if depth >= MAX_DEPTH else [hide_deep(inner, depth + 1) for inner in value]
-    return value
+    return _UNKNOWN.value(value)
+
+
+_UNKNOWN: Final = Secrets()

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from receiver.core.events import Recorded
 from receiver.core.incident import Phase
 from receiver.core.principal import Principal
+from receiver.core.redaction import Secrets
 from receiver.core.severity import Severity
 from receiver.core.timeline import entries
 from receiver.people import Role
@@ -41,6 +42,9 @@ SHOWN_ALERTS: Final = 1000
 MAX_EVENTS: Final = 20_000
 """Events of one incident that a timeline is rendered from; some hundred are usual."""
 
+DEEPEST: Final = 24
+"""Levels of an answer; an event's own data has 8 at most."""
+
 _log = structlog.stdlib.get_logger(__name__)
 
 STATUS: Final = {"conflict": 409, "not_found": 404, "forbidden": 403}
@@ -54,7 +58,8 @@ class Api:
         self._auth = auth
         self._store = parts.store
         self._operations = parts.operations
-        self._streams = Streams(parts.feed, parts.store)
+        self._secrets = Secrets(parts.settings.secrets, DEEPEST)
+        self._streams = Streams(parts.feed, parts.store, self._secrets)
         self._timeout = parts.settings.body_timeout
 
     def routes(self) -> list[DescribedRoute]:
@@ -126,7 +131,7 @@ class Api:
         )
         alerts = await asyncio.gather(*(self._store.alerts(one.id, LISTED_ALERTS) for one in page.items))
         items = [models.IncidentModel.of(one, rows) for one, rows in zip(page.items, alerts, strict=True)]
-        return _json(models.PageModel[models.IncidentModel](items=items, next=page.next))
+        return self._json(models.PageModel[models.IncidentModel](items=items, next=page.next))
 
     @described(tag="incidents", answers=models.IncidentModel)
     async def incident(self, request: Request, _caller: Caller) -> Response:
@@ -136,7 +141,7 @@ class Api:
         incident = await self._store.incident(wanted)
         if incident is None:
             raise _no_incident(wanted)
-        return _json(models.IncidentModel.of(incident, await self._store.alerts(wanted, SHOWN_ALERTS)))
+        return self._json(models.IncidentModel.of(incident, await self._store.alerts(wanted, SHOWN_ALERTS)))
 
     @described(tag="incidents", answers=models.PageModel[models.EntryModel], parameters=page_of(1000, 5000))
     async def timeline(self, request: Request, _caller: Caller) -> Response:
@@ -150,7 +155,7 @@ class Api:
         found = [one for one in entries(events) if one.seq > after]
         items = [models.EntryModel.of(one) for one in found[:limit]]
         following = str(items[-1].seq) if len(found) > limit else None
-        return _json(models.PageModel[models.EntryModel](items=items, next=following))
+        return self._json(models.PageModel[models.EntryModel](items=items, next=following))
 
     @described(tag="incidents", answers=models.NewsModel, media=EVENTS, parameters=POSITION)
     async def stream(self, request: Request, _caller: Caller) -> Response:
@@ -177,15 +182,15 @@ class Api:
         query = Query(request, ("limit", "after"))
         page = await self._store.unmatched(query.count("limit", 100, 1000), query.cursor("after"))
         items = [models.AlertModel.of(row) for row in page.items]
-        return _json(models.PageModel[models.AlertModel](items=items, next=page.next))
+        return self._json(models.PageModel[models.AlertModel](items=items, next=page.next))
 
     @described(tag="alerts", answers=models.PageModel[models.QuarantinedModel], parameters=page_of(100, 1000))
     async def quarantine(self, request: Request, _caller: Caller) -> Response:
         """Answer alerts that could not be read."""
         query = Query(request, ("limit", "after"))
         page = await self._store.quarantined(query.count("limit", 100, 1000), query.cursor("after"))
-        items = [models.QuarantinedModel.of(one) for one in page.items]
-        return _json(models.PageModel[models.QuarantinedModel](items=items, next=page.next))
+        items = [models.QuarantinedModel.of(one, self._secrets.json_text(one.raw)) for one in page.items]
+        return self._json(models.PageModel[models.QuarantinedModel](items=items, next=page.next))
 
     @described(
         tag="service",
@@ -201,13 +206,13 @@ class Api:
         dead = query.one_of("state", ["dead", "waiting"]) != "waiting"
         page = await self._store.letters(dead=dead, limit=query.count("limit", 100, 1000), after=query.cursor("after"))
         items = [models.LetterModel.of(one, dead=dead) for one in page.items]
-        return _json(models.PageModel[models.LetterModel](items=items, next=page.next))
+        return self._json(models.PageModel[models.LetterModel](items=items, next=page.next))
 
     @described(tag="service", answers=models.KillModel)
     async def kill_state(self, request: Request, _caller: Caller) -> Response:
         """Answer the kill switch."""
         Query(request, ())
-        return _json(self._kill())
+        return self._json(self._kill())
 
     @described(tag="service", answers=SimulationModel, body=WEBHOOK_BODY, body_optional=False)
     async def simulate(self, request: Request, _caller: Caller) -> Response:
@@ -216,7 +221,7 @@ class Api:
         delivery = parse(body, self._parts.clock.now())
         answer = await self._parts.simulate(delivery.alerts)
         unread = [{"where": one.where, "message": one.message} for one in delivery.bad]
-        return _plain({**answer, "unread": unread})
+        return self._plain({**answer, "unread": unread})
 
     # --- changing ---------------------------------------------------------------------------------------------------
 
@@ -234,49 +239,49 @@ class Api:
         said = await read_model(request, models.VoteRequest, self._timeout)
         wanted, by = request.path_params["id"], _by(request, caller)
         answer = await self._operations.vote(wanted, by=by, approve=approve, reason=said.reason, approval=said.approval)
-        return _answered(answer)
+        return self._answered(answer)
 
     @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))
     async def acknowledge(self, request: Request, caller: Caller) -> Response:
         """Say that somebody saw it."""
         await read_model(request, models.ReasonRequest, self._timeout)
         wanted = request.path_params["id"]
-        return _answered(await self._operations.acknowledge(wanted, by=_by(request, caller)))
+        return self._answered(await self._operations.acknowledge(wanted, by=_by(request, caller)))
 
     @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))
     async def take_over(self, request: Request, caller: Caller) -> Response:
         """Stop automation for an incident."""
         reason = (await read_model(request, models.ReasonRequest, self._timeout)).reason
         wanted = request.path_params["id"]
-        return _answered(await self._operations.take_over(wanted, by=_by(request, caller), reason=reason))
+        return self._answered(await self._operations.take_over(wanted, by=_by(request, caller), reason=reason))
 
     @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))
     async def pause(self, request: Request, caller: Caller) -> Response:
         """Stop automation for an incident without taking it."""
         reason = (await read_model(request, models.ReasonRequest, self._timeout)).reason
         wanted = request.path_params["id"]
-        return _answered(await self._operations.pause(wanted, by=_by(request, caller), reason=reason))
+        return self._answered(await self._operations.pause(wanted, by=_by(request, caller), reason=reason))
 
     @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))
     async def resume(self, request: Request, caller: Caller) -> Response:
         """Let automation of a paused incident go on."""
         reason = (await read_model(request, models.ReasonRequest, self._timeout)).reason
         wanted = request.path_params["id"]
-        return _answered(await self._operations.resume(wanted, by=_by(request, caller), reason=reason))
+        return self._answered(await self._operations.resume(wanted, by=_by(request, caller), reason=reason))
 
     @described(tag="verbs", answers=models.AnswerModel, body=models.ReasonRequest, refuses=(409,))
     async def close(self, request: Request, caller: Caller) -> Response:
         """End an incident by hand."""
         reason = (await read_model(request, models.ReasonRequest, self._timeout)).reason
         wanted = request.path_params["id"]
-        return _answered(await self._operations.close_incident(wanted, by=_by(request, caller), reason=reason))
+        return self._answered(await self._operations.close_incident(wanted, by=_by(request, caller), reason=reason))
 
     @described(tag="verbs", answers=models.AnswerModel, body=models.NoteRequest, body_optional=False, refuses=(409,))
     async def note(self, request: Request, caller: Caller) -> Response:
         """Add a remark to a timeline."""
         text = (await read_model(request, models.NoteRequest, self._timeout)).text
         wanted = request.path_params["id"]
-        return _answered(await self._operations.note(wanted, by=_by(request, caller), text=text))
+        return self._answered(await self._operations.note(wanted, by=_by(request, caller), text=text))
 
     @described(tag="service", answers=models.AnswerModel, body=models.KillRequest, body_optional=False, refuses=(404,))
     async def kill(self, request: Request, caller: Caller) -> Response:
@@ -285,7 +290,7 @@ class Api:
         by = _by(request, caller)
         answer = await self._operations.kill(on=wanted.on, by=by, playbook=wanted.playbook)
         _log.warning("the kill switch: %s", answer.text, **asdict(by))
-        return _answered(answer)
+        return self._answered(answer)
 
     @described(tag="service", answers=models.AnswerModel, body=models.NothingRequest)
     async def resend(self, request: Request, caller: Caller) -> Response:
@@ -295,7 +300,7 @@ class Api:
         if not await self._store.resend(wanted):
             raise Problem(404, f"There is no dead letter {wanted[:100]}.")
         _log.info("a message is sent again", letter=wanted, **asdict(_by(request, caller)))
-        return _json(models.AnswerModel(ok=True, text="it waits to be sent again"))
+        return self._json(models.AnswerModel(ok=True, text="it waits to be sent again"))
 
     @described(tag="service", answers=models.AnswerModel, refuses=(422,))
     async def reload(self, request: Request, caller: Caller) -> Response:
@@ -304,7 +309,7 @@ class Api:
         done = await self._parts.reload()
         if not done.ok:
             raise Problem(422, done.text, errors=[{"message": one} for one in done.problems])
-        return _json(models.AnswerModel(ok=True, text=done.text))
+        return self._json(models.AnswerModel(ok=True, text=done.text))
 
     def _kill(self) -> models.KillModel:
         state = self._operations.kill_state()
@@ -319,6 +324,20 @@ class Api:
             turns=[models.TurnModel(**one) for one in state["turns"]],
         )
 
+    # --- answering --------------------------------------------------------------------------------------------------
+
+    def _answered(self, answer: Answer) -> Response:
+        if not answer.ok:
+            raise Problem(STATUS.get(str(answer.status), 409), self._secrets.text(answer.text))
+        return self._json(models.AnswerModel(ok=True, text=answer.text))
+
+    def _json(self, model: BaseModel) -> Response:
+        return self._plain(model.model_dump(mode="json"))
+
+    def _plain(self, value: Any) -> Response:
+        """Answer without credentials, whatever an alert, a note or an error brought in."""
+        return Response(msgspec.json.encode(self._secrets.value(value)), media_type="application/json")
+
 
 def _by(request: Request, caller: Caller) -> Principal:
     via = CLIENTS.get(request.headers.get("user-agent", "").partition("/")[0], VIA)
@@ -328,17 +347,3 @@ def _by(request: Request, caller: Caller) -> Principal:
 
 def _no_incident(wanted: str) -> Problem:
     return Problem(404, f"There is no incident {wanted[:100]}.")
-
-
-def _answered(answer: Answer) -> Response:
-    if not answer.ok:
-        raise Problem(STATUS.get(str(answer.status), 409), answer.text)
-    return _json(models.AnswerModel(ok=True, text=answer.text))
-
-
-def _json(model: BaseModel) -> Response:
-    return Response(model.model_dump_json(), media_type="application/json")
-
-
-def _plain(value: Any) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json")

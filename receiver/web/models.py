@@ -220,9 +220,9 @@ class QuarantinedModel(Model):
     raw: str
 
     @classmethod
-    def of(cls, one: Quarantined) -> QuarantinedModel:
-        """Show a quarantined alert."""
-        return cls(at=one.at, where=one.where, message=one.message, raw=one.raw)
+    def of(cls, one: Quarantined, raw: str) -> QuarantinedModel:
+        """Show a quarantined alert, with its text as it may be shown."""
+        return cls(at=one.at, where=one.where, message=one.message, raw=raw)
 
 
 class LetterModel(Model):

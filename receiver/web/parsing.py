@@ -45,6 +45,11 @@ Fingerprint = Annotated[
 _TIME: Final = {"format": "date-time", "pattern": "^(1[7-9]|2[01])[0-9]{2}-"}
 """How a time is described; nanoseconds in 64 bits reach a little further than these years."""
 
+_NEVER: Final = "0001-01-01T00:00:00Z"
+"""Go's zero time: no end is known."""
+
+_END: Final = {"anyOf": [{"enum": ["", _NEVER]}, _TIME]}
+
 Count = Annotated[float, msgspec.Meta(ge=0)]
 """JSON has one kind of number: 3.0 is as good a count as 3."""
 
@@ -55,7 +60,7 @@ class _Alert(msgspec.Struct, rename="camel", gc=False):
     fingerprint: Fingerprint
     starts_at: Annotated[str, msgspec.Meta(extra_json_schema=_TIME)]
     annotations: dict[str, str] = {}
-    ends_at: str = ""
+    ends_at: Annotated[str, msgspec.Meta(extra_json_schema=_END)] = ""
     generator_url: str = msgspec.field(default="", name="generatorURL")
 
 
@@ -193,7 +198,7 @@ def _alert(one: _Alert) -> Alert:
     if one.status == "firing":
         # A firing alert's endsAt is Go's zero time; what else it may say isn't an end.
         return Alert(fingerprint, _FIRING, one.labels, one.annotations, starts_at, 0, one.generator_url)
-    ends_at = _at(one.ends_at, ".endsAt") if one.ends_at else 0
+    ends_at = _at(one.ends_at, ".endsAt") if one.ends_at not in {"", _NEVER} else 0
     return Alert(fingerprint, _RESOLVED, one.labels, one.annotations, starts_at, ends_at, one.generator_url)
 
 

@@ -11,11 +11,13 @@ import re
 from collections.abc import AsyncIterator, Callable
 from typing import Final, NamedTuple
 
+import msgspec
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from receiver.core.redaction import Secrets
 from receiver.ports import Store, StoreUnavailable
 from receiver.web import models
 from receiver.web.describing import CURSOR, Parameter
@@ -135,19 +137,25 @@ def _frame(frame: Frame, position: int) -> bytes:
     return f"id: {position}\nevent: {frame.event}\n{data}\n\n".encode()
 
 
-def as_json(news: News) -> Frame:
-    """Send the API's shapes: `entry` with the incident, or `gap`."""
-    if isinstance(news, Gap):
-        return Frame("gap", "{}")
-    return Frame("entry", models.NewsModel.told(news.incident, news.entry).model_dump_json())
+def as_json(secrets: Secrets) -> Render:
+    """Return what sends the API's shapes: `entry` with the incident, or `gap`."""
+
+    def render(news: News) -> Frame:
+        if isinstance(news, Gap):
+            return Frame("gap", "{}")
+        shown = secrets.value(models.NewsModel.told(news.incident, news.entry).model_dump(mode="json"))
+        return Frame("entry", msgspec.json.encode(shown).decode())
+
+    return render
 
 
 class Streams:
     """The API's two streams."""
 
-    def __init__(self, feed: Feed, store: Store) -> None:
+    def __init__(self, feed: Feed, store: Store, secrets: Secrets) -> None:
         self._feed = feed
         self._store = store
+        self._render = as_json(secrets)
 
     async def everything(self, request: Request, allowed: Callable[[], object]) -> Response:
         """Answer the news of all incidents."""
@@ -164,7 +172,7 @@ class Streams:
         after = position(request, Query(request, ("after",)))
         if request.method == "HEAD":
             return Response(media_type=EventStream.media_type, headers=HEADERS)
-        return EventStream(await listen(self._feed, incident, after), as_json, allowed)
+        return EventStream(await listen(self._feed, incident, after), self._render, allowed)
 
 
 async def listen(feed: Feed, incident: str | None, after: int | None) -> Listener:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from receiver.core import events as ev
-from receiver.core.redaction import HIDDEN, hide, hide_deep
+from receiver.core import redaction
+from receiver.core.redaction import HIDDEN, Secrets, hide, hide_deep
 from receiver.core.timeline import data_of, header
 from receiver.core.words import Names, say
 from tests.unit.core.life import Life, playbook, step
@@ -59,3 +63,25 @@ def test_what_lies_too_deep_is_hidden_as_a_whole() -> None:
         value = {"x": value}
     assert HIDDEN in str(hide_deep(value))
     assert "text" not in str(hide_deep(value))
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_json_text_is_shown_without_credentials_also_when_it_is_cut_off(cut: bool) -> None:
+    alert = {"labels": {"Authorization": SECRET, "note": f'api_key="{SECRET}"', "x": "kept", "own": 'my "own" one'}}
+    whole = json.dumps(alert)
+    shown = Secrets(['my "own" one']).json_text(whole[:-2] if cut else whole)
+    assert SECRET not in shown
+    assert "kept" in shown
+    assert cut or "own" not in json.loads(shown)["labels"]["own"]
+
+
+@given(
+    st.text(),
+    st.sampled_from(["", "Bearer aB1cdefg", "rmd_0123456789", "://u:p@h", "api_key=abcdef", "PA\u017fSWORD: abcdef"]),
+)
+def test_looking_for_signs_first_hides_no_less(text: str, credential: str) -> None:
+    whole = f"{text} {credential} {text}"
+    instead = whole
+    for shape, hidden in redaction._SHAPES:
+        instead = shape.sub(hidden, instead)
+    assert hide(whole) == instead
