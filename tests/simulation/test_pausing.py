@@ -217,6 +217,21 @@ async def test_a_pause_that_nobody_ends_calls_people(make: Make, *, asked: bool)
     assert not (await world.operations.resume(incident.id, by=ANN)).ok
 
 
+async def test_what_a_guardrail_refused_before_the_pause_was_not_asked_in_vain_meanwhile(make: Make) -> None:
+    world = await make(playbook(step("restart")))
+    await world.operations.kill(on=True, by=ANN)
+    await world.fire()
+    await world.run(60.0)
+    assert (await world.incident()).refused == "kill_switch"
+    await pause(world)
+    await world.operations.kill(on=False, by=ANN)
+    await world.run(1800.0)
+    assert "Escalated" not in await world.kinds(), await world.story()
+    await resume(world)
+    await world.run(30.0)
+    assert restarted(world) == 1
+
+
 async def test_a_pause_survives_a_crash(make: Make) -> None:
     world = await make(playbook(step("restart")))
     await world.fire()

@@ -108,6 +108,9 @@ def test_nothing_starts_for_an_incident_that_people_have() -> None:
     base = facts()
     assert refused_by(replace(base, incident=replace(base.incident, owner="ann"))) == "taken_over"
     assert refused_by(replace(base, incident=replace(base.incident, escalation="x"))) == "taken_over"
+    paused = replace(base, incident=replace(base.incident, paused_by="ann"))
+    assert (refused_by(paused), refused_by(replace(paused, kind="undo"))) == ("taken_over", "taken_over")
+    assert refused_by(replace(paused, kind="cleanup")) is None
 
 
 def test_cleanup_is_allowed_with_automation_off() -> None:

@@ -529,3 +529,13 @@ def test_an_alert_that_is_only_told_of_and_ends_without_proof_does_not_stay_open
     life.advance(60.0)
     life.look(True, times=8)
     assert life.phase() is Phase.RESOLVED
+
+
+def test_the_worst_severity_is_kept_though_it_was_lowered_since() -> None:
+    life = Life(playbook(step("restart")))
+    kept = [life.incident.worst]
+    life.alerts(started=1, severity=Severity.P1)
+    assert [*kept, life.incident.worst] == [Severity.P2, Severity.P1]
+    life.incident = replace(life.incident, severity=Severity.P4)
+    life.alerts(started=1, severity=Severity.P3)
+    assert (life.incident.severity, life.incident.worst) == (Severity.P3, Severity.P1)
