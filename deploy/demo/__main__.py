@@ -94,7 +94,7 @@ def tell(story: Story, cast: Cast, directory: Path) -> None:
         prometheus, alertmanager, settings = _monitoring(stack, cast, stage, run, webhook)
         places = stage.places if cast.prometheus is None else {**health_only(), **stage.places}
         files = policy_files(run, places)
-        slack = stack.enter_context(running_slack(f"http://127.0.0.1:{port}"))
+        slack = stack.enter_context(running_slack(f"http://127.0.0.1:{port}", run))
         settings |= {**stage.settings, **slack.settings}
         remediator = stack.enter_context(running_remediator(run, port=port, playbooks=files, settings=settings))
         say(f"  remediator serves {remediator.url} in mode act, with {', '.join(map(_short, files))}")

@@ -1,5 +1,6 @@
 """Slack in the demo: the real one when its token is set, else the tests' double, shown as a page."""
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -41,11 +42,12 @@ class Slack:
 
 
 @contextmanager
-def running_slack(app: str) -> Iterator[Slack]:
+def running_slack(app: str, directory: Path) -> Iterator[Slack]:
     """Yield the real Slack if its token is set, else play it until the block ends.
 
     Args:
         app: the remediator's address, for buttons.
+        directory: for the file that tells the remediator who the people in there are.
     """
     if any(os.environ.get(name) for name in TOKENS):
         given = {name: value for name, value in os.environ.items() if name.startswith("REMEDIATOR_SLACK_")}
@@ -53,14 +55,28 @@ def running_slack(app: str) -> Iterator[Slack]:
         yield Slack(given, None, "")
         return
     double = SlackDouble(name="Demo", domain="demo")
-    for name in ("ada", "ben"):
-        double.team.add_user(name)
-    channel = double.channel(CHANNEL, *(user.id for user in double.team.users.values() if not user.is_bot))
+    users = [double.team.add_user(name) for name in ("ada", "ben")]
+    channel = double.channel(CHANNEL, *(user.id for user in users))
+    people = [
+        {
+            "id": user.name,
+            "name": user.real_name,
+            "roles": ["approver"],
+            "tokens": [],
+            "slack": [{"team": double.team.id, "user": user.id}],
+        }
+        for user in users
+    ]
+    directory.mkdir(parents=True, exist_ok=True)
+    # JSON is YAML.
+    file = directory / "people.yaml"
+    file.write_text(json.dumps({"people": people}))
     double.app_url = f"{app}/slack/interactivity"
     with Running(double) as running:
         page = f"{running.url}/double/{CHANNEL}?refresh=2"
         say(f"  Slack is PLAYED; read along at {page}")
         settings = {
+            "REMEDIATOR_PEOPLE": str(file),
             "REMEDIATOR_SLACK_TOKEN": BOT_TOKEN,
             "REMEDIATOR_SLACK_SIGNING_SECRET": SIGNING_SECRET,
             "REMEDIATOR_SLACK_CHANNEL": channel.id,

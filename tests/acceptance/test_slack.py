@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
+from deploy.demo.slack import running_slack
 from tests.acceptance.service import Service, running, until
 from tests.acceptance.test_process import incident, policy_file
 from tests.slack_double import BOT_TOKEN, Fault, Running, SlackDouble
@@ -115,6 +119,37 @@ def test_a_graceful_stop_leaves_what_waits_to_the_next_start_and_doubles_nothing
     assert len(told) == len(set(told)) == seen + 3
     assert len([key for key in told if key.endswith("/noted")]) == 4
     assert len(place.top()) == 1
+
+
+def test_a_button_on_the_demo_s_page_reaches_the_service(tmp_path: Path) -> None:
+    service = Service(tmp_path, [policy_file(tmp_path)])
+    with running_slack(service.url, tmp_path) as slack:
+        assert slack.double is not None
+        service._settings |= slack.settings
+        try:
+            service.start()
+            service.capture("01-single-firing")
+            shown = until(lambda: _form(slack.page, "remediator/ack"), "no button")
+            path, fields = shown
+            origin = slack.page.partition("/double")[0]
+            assert httpx.post(f"{origin}{path}", data=fields).status_code == 303
+            one = incident(service, "Single")["id"]
+            told = until(
+                lambda: [row for row in service.timeline(one) if row["kind"] == "acknowledged"], "not acknowledged"
+            )
+            assert told[0]["data"]["person"] == "ada"
+            assert told[0]["data"]["via"] == "slack"
+        finally:
+            service.close()
+
+
+def _form(page: str, pressed: str) -> tuple[str, dict[str, str]] | None:
+    """Return where the page's form of a button goes, and its hidden fields."""
+    for form in re.findall(r"<form.*?</form>", httpx.get(page).text, re.DOTALL):
+        fields = {name: html.unescape(value) for name, value in re.findall(r'name="([^"]+)" value="([^"]*)"', form)}
+        if fields.get("pressed") == pressed:
+            return re.findall(r'action="([^"]+)"', form)[0], fields
+    return None
 
 
 def texts(place: Place) -> list[str]:

@@ -16,7 +16,7 @@ def nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_is_played_and_what_was_said_is_kept_in_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with running_slack("http://127.0.0.1:1") as slack:
+    with running_slack("http://127.0.0.1:1", tmp_path) as slack:
         assert slack.double is not None
         settings = load({}, dict(slack.settings))
         assert settings.slack_token
@@ -32,7 +32,7 @@ def test_with_a_real_token_nothing_is_played(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("REMEDIATOR_SLACK_TOKEN", "xoxb-of-somebody")
     monkeypatch.setenv("REMEDIATOR_SLACK_CHANNEL", "C0123ABCD")
     monkeypatch.setenv("REMEDIATOR_MODE", "act")
-    with running_slack("http://127.0.0.1:1") as slack:
+    with running_slack("http://127.0.0.1:1", tmp_path) as slack:
         assert slack.double is None
         assert set(slack.settings) == {"REMEDIATOR_SLACK_TOKEN", "REMEDIATOR_SLACK_CHANNEL"}
         slack.keep(tmp_path / "slack.html")
