@@ -37,6 +37,7 @@ KNOWN: Final = {
     "prometheus password": "knownPrometheusPassword-7",
     "alertmanager password": "knownAlertmanagerPassword-8",
     "slack token": BOT_TOKEN,
+    "slack signing secret": "knownSigningSecret-9",
 }
 """The service's own; nothing of their look says what they are."""
 
@@ -176,6 +177,7 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
             "REMEDIATOR_PROMETHEUS_URL": f"http://prometheus:{KNOWN['prometheus password']}@127.0.0.1:1",
             "REMEDIATOR_ALERTMANAGER_URL": f"http://reader:{KNOWN['alertmanager password']}@127.0.0.1:1",
             "REMEDIATOR_SLACK_TOKEN": KNOWN["slack token"],
+            "REMEDIATOR_SLACK_SIGNING_SECRET": KNOWN["slack signing secret"],
             "REMEDIATOR_SLACK_CHANNEL": ops.id,
             "REMEDIATOR_SLACK_API_URL": f"{slack.url}/api",
             "REMEDIATOR_LOG_LEVEL": "debug",

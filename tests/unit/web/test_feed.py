@@ -1,7 +1,7 @@
 """The live feed on a store: what listeners are told, from where, and in which order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -27,6 +27,21 @@ from tests.unit.web.fakes import ListedStore, opened
 
 pytestmark = pytest.mark.anyio
 SOON: Final = 5.0
+
+
+class HeldStore(MemoryStore):
+    """A store that holds back the answer that nothing more is there, until it is let go."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.held, self.go = asyncio.Event(), asyncio.Event()
+
+    async def events(self, incident_id: str, after: int = 0, limit: int = 1000) -> Sequence[Recorded]:
+        events = await super().events(incident_id, after, limit)
+        if not events:
+            self.held.set()
+            await self.go.wait()
+        return events
 
 
 class Scene:
@@ -164,6 +179,19 @@ async def test_a_listener_that_falls_behind_reads_on_from_the_store(monkeypatch:
         await scene.note(incident, "live again")
         for listener in listeners:
             assert await notes(listener, 1) == ["live again"]
+
+
+async def test_what_becomes_durable_while_the_last_of_the_store_is_read_is_not_lost() -> None:
+    store = HeldStore(Clock())
+    async with running(store) as scene:
+        incident = await scene.open()
+        listener = await scene.feed.listen(incident)
+        found = asyncio.create_task(notes(listener, 3))
+        await store.held.wait()
+        await scene.note(incident, "meanwhile")
+        await anyio.wait_all_tasks_blocked()
+        store.go.set()
+        assert await found == ["opened", "alerts_changed", "meanwhile"]
 
 
 async def test_a_listener_whose_place_is_no_longer_kept_is_told_of_the_gap() -> None:
