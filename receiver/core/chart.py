@@ -11,7 +11,6 @@ from urllib.parse import parse_qs, urlsplit
 from receiver.core import events as ev
 from receiver.core.comparison import Comparison, ComparisonError, parse_comparison
 from receiver.core.events import Recorded
-from receiver.core.phrases import clean
 from receiver.core.playbook import Playbook, Query
 from receiver.core.promql import operands
 from receiver.core.template import TemplateError, render_query
@@ -51,7 +50,10 @@ class Plotted:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Something that happened: at one moment, or from `at` to `until`; UNIX seconds. `tone` as a timeline's entry."""
+    """Something that happened: at one moment, or from `at` to `until`; UNIX seconds. `tone` as a timeline's entry.
+
+    Texts are whole: whoever shows them takes credentials out before they are cut.
+    """
 
     at: float
     text: str
@@ -134,7 +136,7 @@ def marks(log: Sequence[Recorded]) -> list[Mark]:
             if isinstance(event, ev.StepStarted):
                 begun[event.action_id] = len(found)
             at = event.starts_at if isinstance(event, ev.Opened) and event.starts_at else recorded.at
-            found.append(Mark(at, clean(text, 60), tone_of(event)))
+            found.append(Mark(at, text, tone_of(event)))
     if len(found) > MARKS:
         found = [*found[: MARKS // 2], *found[-MARKS // 2 :]]
     return found
@@ -161,7 +163,7 @@ def _marked(event: ev.Event, names: Names) -> str | None:
 
 
 def _named(expr: str) -> str:
-    return clean(" ".join(expr.split()), 160)
+    return " ".join(expr.split())
 
 
 _PRODUCT = re.compile(r"\s*\(?\s*([+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?)((?:\s*\*\s*[0-9.]+(?:[eE][+-]?[0-9]+)?)*)\s*\)?\s*")

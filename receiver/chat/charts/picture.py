@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from receiver.core.chart import Mark, Plotted
+from receiver.core.phrases import clean
 from receiver.core.redaction import hide
 from receiver.ports import RangeSource, Series
 
@@ -77,7 +78,7 @@ class Painter:
     def __init__(self, source: RangeSource, cache: Path, redact: Callable[[str], str] = hide) -> None:
         self._source = source
         self._cache = cache
-        self.redact = redact
+        self._redact = redact
 
     async def paint(self, wanted: Wanted) -> bytes:
         """Return a PNG.
@@ -91,7 +92,11 @@ class Painter:
         lines, more = chosen(found, wanted.labels)
         if not lines:
             raise NoChart("Prometheus has no figures of that time")
-        return await draw(_asked(wanted, lines, more, step, self.redact), self._cache)
+        return await draw(_asked(wanted, lines, more, step, self.shown), self._cache)
+
+    def shown(self, text: str, limit: int) -> str:
+        """Return a text as it may be shown: without credentials, which are taken out before it is cut."""
+        return clean(self._redact(text), limit)
 
 
 def chosen(found: Sequence[Series], labels: Mapping[str, str]) -> tuple[list[Series], int]:
@@ -108,25 +113,25 @@ def _movement(one: Series) -> float:
 
 
 def _asked(
-    wanted: Wanted, lines: Sequence[Series], more: int, step: float, redact: Callable[[str], str]
+    wanted: Wanted, lines: Sequence[Series], more: int, step: float, shown: Callable[[str, int], str]
 ) -> dict[str, Any]:
     plotted, threshold = wanted.plotted, wanted.plotted.threshold
-    shown: dict[str, Any] | None = None
+    bound: dict[str, Any] | None = None
     if threshold is not None:
         sign = {"==": "=", "!=": "≠", ">=": "≥", "<=": "≤"}.get(threshold.operator, threshold.operator)
         word = "fires when" if plotted.fires else "good when"
-        shown = {"value": threshold.number, "text": f"{word} {sign} {threshold.number:g}"}
+        bound = {"value": threshold.number, "text": f"{word} {sign} {threshold.number:g}"}
     inside = [one for one in wanted.marks if wanted.start <= one.at <= wanted.end]
     return {
-        "title": redact(wanted.title),
-        "name": redact(plotted.name),
+        "title": shown(wanted.title, 120),
+        "name": shown(plotted.name, 160),
         "unit": plotted.unit,
         "start": _start(wanted, lines),
         "end": wanted.end,
-        "series": [{"name": redact(_named(one, lines)), "points": _points(one, step)} for one in lines],
+        "series": [{"name": shown(_named(one, lines), 100), "points": _points(one, step)} for one in lines],
         "more": more,
-        "threshold": shown,
-        "marks": [asdict(one) | {"text": redact(one.text)} for one in inside],
+        "threshold": bound,
+        "marks": [asdict(one) | {"text": shown(one.text, 60)} for one in inside],
     }
 
 

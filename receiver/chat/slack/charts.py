@@ -23,7 +23,6 @@ from receiver.chat.slack.pump import apart
 from receiver.chat.slack.story import log_of
 from receiver.core.chart import Plotted, marks, of_alert, of_playbook, window
 from receiver.core.incident import Incident
-from receiver.core.phrases import clean
 from receiver.ports import ChatError, Clock, MetricsUnavailable, Store, StoreUnavailable, Waiting
 
 CHARTS: Final = "charts:slack"
@@ -173,13 +172,15 @@ class ChartLane:
         handle, told, _ = row
         wanted = await self._wanted(one.incident, told.payload)
         drawn = await self._painter.paint(wanted)
-        title = self._painter.redact(f"{wanted.title}: {wanted.plotted.name}")
-        file = await self._files.upload(f"{one.incident}-{told.payload.get('seq', 0)}.png", drawn, seen=_seen(wanted))
+        title = self._painter.shown(f"{wanted.title}: {wanted.plotted.name}", 200)
+        file = await self._files.upload(
+            f"{one.incident}-{told.payload.get('seq', 0)}.png", drawn, seen=self._painter.shown(_seen(wanted), 900)
+        )
         self._unsure = [told.key, file, reference]
         await self._store.put(SENDING, self._unsure)
         self._budget.posted(reference.partition("/")[0], self._clock.now())
         try:
-            await self._files.show(file, clean(title, 200), reference)
+            await self._files.show(file, title, reference)
         except ChatError as error:
             if not error.unknown:
                 await self._sure()
@@ -224,7 +225,7 @@ class ChartLane:
         plotted = await self._plotted(incident, end - start)
         if plotted is None:
             raise NoChart("neither the alert's expression is known nor one of its playbook's")
-        title = clean(f"{incident.severity.value} {incident.alert} on {incident.target}", 120)
+        title = f"{incident.severity.value} {incident.alert} on {incident.target}"
         return Wanted(title, plotted, incident.labels, start, end, marks(log))
 
     async def _plotted(self, incident: Incident, length: float) -> Plotted | None:
@@ -273,4 +274,4 @@ def _remembered(value: Any) -> list[str] | None:
 def _seen(wanted: Wanted) -> str:
     """Return what a chart shows in words, for those who can't see it."""
     told: Sequence[str] = [mark.text for mark in wanted.marks]
-    return clean(f"Chart of {wanted.plotted.name} for {wanted.title}. Marked: {', '.join(told) or 'nothing'}.", 900)
+    return f"Chart of {wanted.plotted.name} for {wanted.title}. Marked: {', '.join(told) or 'nothing'}."

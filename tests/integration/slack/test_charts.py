@@ -1,14 +1,17 @@
 """Charts in threads: drawn from the alert's expression, shown once, and never in anybody's way."""
 
+import json
 import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from receiver.chat.charts import picture
 from receiver.chat.charts.picture import Painter, Wanted, _points
 from receiver.chat.slack import charts as module
 from receiver.chat.slack.charts import CHARTS, ChartLane
@@ -165,6 +168,34 @@ async def test_the_chart_comes_after_what_it_shows(tmp_path: Path) -> None:
         assert not place.wanted, "it overtook what happened before it"
         await place.live(30.0)
         assert place.one.thread()[-1].files
+
+
+async def test_a_secret_in_an_alert_reaches_neither_the_picture_nor_what_is_said_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with drawn(tmp_path) as place:
+        place.painter._redact = lambda text: text.replace("known-by-value", "***")
+        drew: list[str] = []
+
+        async def draw(asked: object, _cache: Path) -> bytes:
+            drew.append(json.dumps(asked))
+            return PNG
+
+        monkeypatch.setattr(picture, "draw", draw)
+        place.painter.draws = True
+        real, said = place.one.chat.api.call, list[str]()
+
+        async def call(method: str, **arguments: Any) -> dict[str, Any]:
+            if method.startswith("files."):
+                said.append(json.dumps(arguments))
+            return await real(method, **arguments)
+
+        monkeypatch.setattr(place.one.chat.api, "call", call)
+        await place.incident(expression=f'up{{a="{"x" * 140}", token="known-by-value"}} == 0')
+        assert place.shown()
+        assert "***" in "".join(drew)
+        assert "***" in "".join(said)
+        assert "known" not in "".join([*drew, *said]), "a secret, or a half of one"
 
 
 async def test_slack_has_time_to_show_a_file_before_its_thread_is_looked_through(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from receiver.core import events as ev
-from receiver.core.chart import AFTER, BEFORE, LONGEST, MARKS, compared, marks, of_alert, of_playbook, window
+from receiver.core.chart import AFTER, BEFORE, LONGEST, MARKS, marks, of_alert, of_playbook, window
 from receiver.core.playbook import Query, Verification
 from tests.unit.core.life import Life, playbook, step
 
@@ -83,8 +83,3 @@ def test_of_many_marks_the_first_and_the_last_are_kept() -> None:
     assert len(found) == MARKS
     assert found[0].text.endswith(" fires")
     assert found[-1].text == "p29 takes over"
-
-
-def test_a_mark_s_text_is_short_whatever_the_alert_is_called() -> None:
-    assert all(len(one.text) <= 60 for one in marks(Life(playbook(step("restart"))).log))
-    assert len(compared("a" * 3000).name) <= 160
