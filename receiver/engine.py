@@ -11,11 +11,14 @@ from dataclasses import dataclass
 
 from receiver.core import events as ev
 from receiver.core.alert import Alert, AlertStatus
+from receiver.core.declared import DECLARED, declared
 from receiver.core.fold import evolve
 from receiver.core.incident import Incident
 from receiver.core.machine import next_event, wake
 from receiver.core.playbook import Playbook, Policy
+from receiver.core.principal import Principal
 from receiver.core.routing import Router
+from receiver.core.severity import Severity
 from receiver.core.telling import rows
 from receiver.ports import (
     ActionRecord,
@@ -103,8 +106,9 @@ class Engine:
 
     async def use(self, policy: Policy) -> None:
         """Make a policy today's: its playbooks are stored by content hash before the first alert meets them."""
-        await self.store.submit(Unit(lambda _: Changes(playbooks=policy.playbooks)))
-        self._versions |= {playbook.version: playbook for playbook in policy.playbooks}
+        known = (*policy.playbooks, DECLARED)
+        await self.store.submit(Unit(lambda _: Changes(playbooks=known)))
+        self._versions |= {playbook.version: playbook for playbook in known}
         self.router = Router(policy)
 
     async def playbook(self, version: str) -> Playbook:
@@ -205,6 +209,19 @@ class Engine:
 
         await self._submit(Unit(unit, incidents=(incident_id,), actions_since=since))
         return result[0]
+
+    async def declare(self, by: Principal, severity: Severity, title: str, service: str) -> str:
+        """Begin an incident by hand, and return its id."""
+        identity = self.ids.incident()
+        opened = declared(identity, by, severity, title, service, self.mode)
+
+        def unit(_view: View) -> Changes:
+            now = self.clock.now()
+            first = ev.Recorded(identity, 1, now, opened)
+            return self.changes([self.follow(Step(None, evolve(None, first), (first,)), now)], now)
+
+        await self._submit(Unit(unit, targets=(identity,)))
+        return identity
 
     def version(self, version: str) -> Playbook:
         """Return a playbook version from inside a unit."""

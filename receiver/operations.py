@@ -12,6 +12,7 @@ import structlog
 from receiver.control import KillSwitch
 from receiver.core import events as ev
 from receiver.core.approval import agreed
+from receiver.core.declared import TITLE_LIMIT
 from receiver.core.guardrails import Kill
 from receiver.core.incident import Approval, Decision, Incident
 from receiver.core.machine import PAUSE, given_up, step_named
@@ -19,6 +20,7 @@ from receiver.core.phrases import listed
 from receiver.core.playbook import Playbook
 from receiver.core.principal import Principal
 from receiver.core.redaction import hide
+from receiver.core.severity import Severity
 from receiver.engine import Engine, NotFound, Refusal
 from receiver.judging import Judge
 from receiver.people import Role
@@ -37,10 +39,11 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a person is told; `text` names the decision that stands when theirs came too late."""
+    """What a person is told; `text` names the decision that stands when theirs came too late, `incident` a new one."""
 
     status: Status
     text: str
+    incident: str = ""
 
     @property
     def ok(self) -> bool:
@@ -151,6 +154,39 @@ class Operations:
             return [ev.Resumed(by.person, reason=reason.strip(), **_audit(by))]
 
         return await self._record(incident_id, by, Role.RESPONDER, decide, lambda one: f"goes on; {_what_now(one)}")
+
+    async def declare(self, *, by: Principal, severity: Severity, title: str, service: str = "") -> Answer:
+        """Begin an incident without an alert; its text names the incident.
+
+        Args:
+            title: what is wrong, at most 100 characters.
+            service: of the policy that it is about; empty: none.
+        """
+        if (why := self._judge.approvers.forbids(by, Role.RESPONDER)) is not None:
+            return Answer(Status.FORBIDDEN, why)
+        told = " ".join(title.split())
+        if not told or len(told) > TITLE_LIMIT:
+            return Answer(Status.CONFLICT, f"say what is wrong in 1 to {TITLE_LIMIT} characters")
+        if service and service not in self._engine.policy.services:
+            return Answer(Status.NOT_FOUND, f"there is no service {service}; leave it out if it isn't known here")
+        identity = await self._engine.declare(by, severity, told, service)
+        self._changed()
+        return Answer(Status.DONE, f"declared {identity} as {severity.value}", identity)
+
+    async def change_severity(self, incident_id: str, *, by: Principal, severity: Severity, reason: str) -> Answer:
+        """Say how bad an incident is, with the reason."""
+
+        def decide(incident: Incident, _playbook: Playbook, _now: float) -> Sequence[ev.Event]:
+            _still_open(incident)
+            if not reason.strip():
+                raise Refusal("a reason is needed to change a severity")
+            if incident.severity is severity:
+                raise Refusal(f"{incident.id} is {severity.value} already")
+            return [ev.SeverityChanged(severity, by.person, reason=reason.strip(), **_audit(by))]
+
+        return await self._record(
+            incident_id, by, Role.RESPONDER, decide, lambda one: f"it is {severity.value} now; {_what_now(one)}"
+        )
 
     async def close_incident(self, incident_id: str, *, by: Principal, reason: str) -> Answer:
         """End an incident by hand; refused while an action is under way and not in doubt."""

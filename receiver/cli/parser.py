@@ -162,6 +162,9 @@ def _outbox(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+_SEVERITIES = tuple(one.value for one in Severity)
+
+
 def _states() -> str:
     return ", ".join(one.value for one in Phase)
 
@@ -187,6 +190,14 @@ def _verbs(commands: Any) -> None:
         if name in {"approve", "deny"}:
             told = "the request that you answer, p-...; without it whichever waits"
             parser.add_argument("--request", metavar="ID", help=told)
+    declare = _command(commands, "declare", "declare an incident without an alert", _later("verbs", "declare"), _CLIENT)
+    declare.add_argument("severity", metavar="SEVERITY", choices=_SEVERITIES, help="P1 (worst) to P4")
+    declare.add_argument("title", metavar="TITLE", nargs="+", help="what is wrong")
+    declare.add_argument("--service", metavar="NAME", default="", help="of playbooks.yaml that it is about")
+    severity = _command(commands, "severity", "say how bad an incident is", _later("verbs", "severity"), _CLIENT)
+    severity.add_argument("id", metavar="ID", help="of the incident")
+    severity.add_argument("severity", metavar="SEVERITY", choices=_SEVERITIES, help="P1 (worst) to P4")
+    severity.add_argument("--reason", required=True, help="why; stands in the timeline")
     note = _command(commands, "note", "add a remark to an incident's timeline", _later("verbs", "note"), _CLIENT)
     note.add_argument("id", metavar="ID", help="of the incident")
     note.add_argument("text", metavar="TEXT", nargs="+", help="the remark")

@@ -33,6 +33,23 @@ def verb(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def declare(arguments: argparse.Namespace) -> int:
+    """Begin an incident without an alert."""
+    body = {"severity": arguments.severity, "title": " ".join(arguments.title), "service": arguments.service}
+    with Client() as client:
+        print(client.post("/api/v1/incidents", body)["text"])
+    return 0
+
+
+def severity(arguments: argparse.Namespace) -> int:
+    """Say how bad an incident is."""
+    body = {"severity": arguments.severity, "reason": arguments.reason}
+    with Client() as client:
+        path = f"/api/v1/incidents/{quote(arguments.id, safe='')}/severity"
+        print(client.post(path, body)["text"])
+    return 0
+
+
 def note(arguments: argparse.Namespace) -> int:
     """Add a remark."""
     with Client() as client:

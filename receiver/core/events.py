@@ -21,7 +21,8 @@ class Opened:
     """An incident began. `reason` says which playbook matched and why, `description` what it is for.
 
     Nothing is changed before `settle_until`; `give_up_at` is when people are called if the alert still fires and
-    nothing else ended the incident. `started_by` is the person who began it by hand, who may not approve what it does.
+    nothing else ended the incident. `started_by` is the person who began it by hand, who may not approve what it does;
+    `via`, `signed_in` and `address` say how they came.
     """
 
     target: str
@@ -39,6 +40,9 @@ class Opened:
     give_up_at: float = 0.0
     description: str = ""
     started_by: str | None = None
+    via: str = ""
+    signed_in: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,6 +387,18 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True)
+class SeverityChanged:
+    """A person judged how bad it is; alerts change it again only when they become worse than any has been."""
+
+    severity: Severity
+    person: str
+    via: str
+    reason: str
+    signed_in: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Noted:
     """Somebody, or the service itself, added a remark."""
 
@@ -439,6 +455,7 @@ Event: TypeAlias = (
     | TakenOver
     | Paused
     | Resumed
+    | SeverityChanged
     | Noted
     | Resolved
     | Closed

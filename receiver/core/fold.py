@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from receiver.core import approval
 from receiver.core import events as ev
 from receiver.core.alert import AlertStatus
+from receiver.core.declared import DECLARED
 from receiver.core.events import Recorded
 from receiver.core.incident import Action, Check, Done, FoldError, Incident, Phase
 
@@ -68,18 +69,21 @@ def _opened(event: ev.Opened, recorded: Recorded) -> Incident:
         annotations=event.annotations,
         starts_at=event.starts_at,
         settle_until=event.settle_until,
-        deadline=event.give_up_at,
+        deadline=event.give_up_at or None,
         started_by=event.started_by,
+        # There is no alert to be confirmed, and perhaps no service to look at.
+        diagnosed=event.playbook == DECLARED.name,
     )
 
 
 def _alerts(incident: Incident, event: ev.AlertsChanged, at: float) -> Incident:
-    severity, wanted = incident.severity, incident.wanted
+    severity, wanted, ruled = incident.severity, incident.wanted, incident.ruled
     lead = wanted[2] if wanted else incident.rank
     for change in event.changes:
         if change.status is _FIRING:
-            if change.severity is not severity:
+            if change.severity is not severity and (ruled is None or change.severity < ruled):
                 severity = severity.worst(change.severity)
+                ruled = ruled and change.severity
             if change.rank < lead:
                 wanted, lead = (change.playbook, change.version, change.rank), change.rank
     asked = incident.approval
@@ -87,6 +91,7 @@ def _alerts(incident: Incident, event: ev.AlertsChanged, at: float) -> Incident:
         asked = replace(asked, checked=False)
     return incident.but(
         severity=severity,
+        ruled=ruled,
         wanted=wanted,
         approval=asked,
         firing=max(0, incident.firing + event.started - event.ended),
@@ -311,6 +316,10 @@ def _paused(incident: Incident, event: ev.Paused, at: float) -> Incident:
     return replace(incident.settled(), paused_by=event.person, paused_until=event.until)
 
 
+def _severity_changed(incident: Incident, event: ev.SeverityChanged, at: float) -> Incident:
+    return replace(incident, severity=event.severity, ruled=incident.ruled or incident.severity)
+
+
 def _resumed(incident: Incident, event: ev.Resumed, at: float) -> Incident:
     return replace(incident, paused_by=None, paused_until=None)
 
@@ -365,6 +374,7 @@ _FOLDS: dict[type[Any], Callable[..., Incident]] = dict(
         _fold(ev.Acknowledged, _acknowledged),
         _fold(ev.TakenOver, _taken_over),
         _fold(ev.Paused, _paused),
+        _fold(ev.SeverityChanged, _severity_changed),
         _fold(ev.Resumed, _resumed),
         _fold(ev.Noted, _noted),
         _fold(ev.Resolved, _resolved),

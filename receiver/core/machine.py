@@ -384,7 +384,8 @@ def _escalated(incident: Incident, playbook: Playbook, now: float) -> ev.Event |
         if incident.firing > 0:
             return _ended(incident, playbook, "failed", "the alert fires again", now)
         return _judged(incident, playbook, incident.check, now)
-    if incident.firing == 0 and (incident.retry_at is None or now >= incident.retry_at):
+    # One that no alert belongs to was declared: whether it is over is for a person to say.
+    if incident.alerts and incident.firing == 0 and (incident.retry_at is None or now >= incident.retry_at):
         return _begin(playbook, None, "escalated", now, since=max(incident.opened_at, incident.last_action_end))
     return None
 

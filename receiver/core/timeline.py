@@ -109,7 +109,7 @@ def tone_of(event: ev.Event) -> str:
             return "bad"
         case ev.Opened() | ev.StepRefused() | ev.StepInDoubt() | ev.ApprovalAsked() | ev.Verified():
             return "warn"
-        case ev.TakenOver() | ev.Paused() | ev.CleanupInterrupted() | ev.StepWithdrawn():
+        case ev.TakenOver() | ev.SeverityChanged() | ev.Paused() | ev.CleanupInterrupted() | ev.StepWithdrawn():
             return "warn"
         case _:
             return "info"
@@ -184,6 +184,8 @@ def header(incident: Incident) -> Header:
     """Return what the header of an incident shows."""
     acting = clean(_acting(incident), 200)
     count = f"{incident.firing} of {incident.alerts} alert{'s' if incident.alerts != 1 else ''} firing"
+    if not incident.alerts:
+        count = f"declared by {incident.started_by}"
     title = (
         f"{incident.severity.value} {state_words(incident)} · {incident.target} · {incident.alert} · {count} · {acting}"
     )
@@ -238,6 +240,8 @@ def _acting(incident: Incident) -> str:
         seen = f", seen by {incident.acknowledged_by}" if incident.acknowledged_by else ""
         reason = hide(incident.escalation)
         who = f"nobody (left open: {reason})" if incident.quiet else f"people (needed: {reason}{seen})"
+    elif not incident.alerts:
+        who = f"people (seen by {incident.acknowledged_by})" if incident.acknowledged_by else "nobody yet"
     elif incident.paused_by is not None:
         who = f"nobody (paused by {incident.paused_by})"
     elif approval is not None and approval.state == "pending":

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from receiver.core import events as ev
 from receiver.core.alert import AlertStatus
+from receiver.core.declared import DECLARED
 from receiver.core.phrases import UNPLANNED, before_and_after, clean, day, figures, listed, moment, sentences, span
 from receiver.core.redaction import hide
 
@@ -65,6 +66,12 @@ def _capital(text: str) -> str:
 
 
 def _opened(event: ev.Opened, names: Names) -> str:
+    if event.playbook == DECLARED.name:
+        return sentences(
+            f"{event.severity.value} declared by {_by(event.started_by, event.via)}: {event.alert}",
+            f"It is about {event.labels['service']}" if "service" in event.labels else "",
+            "Nothing is done by itself; a person closes it",
+        )
     began = f" (began {day(event.starts_at)})" if event.starts_at else ""
     mode = "Observing only: nothing will be changed" if event.mode == "observe" else ""
     return sentences(
@@ -269,6 +276,10 @@ def _taken_over(event: ev.TakenOver, names: Names) -> str:
     return sentences(f"{_by(event.person, event.via)} took over{reason}", "Automation stops; what runs is finished")
 
 
+def _severity_changed(event: ev.SeverityChanged, names: Names) -> str:
+    return sentences(f"{_by(event.person, event.via)} made it {event.severity.value}: {event.reason}")
+
+
 def _paused(event: ev.Paused, names: Names) -> str:
     reason = f": {event.reason}" if event.reason else ""
     return sentences(
@@ -327,6 +338,7 @@ _WORDS: dict[type[Any], Callable[..., str]] = dict(
         _word(ev.Acknowledged, _acknowledged),
         _word(ev.TakenOver, _taken_over),
         _word(ev.Paused, _paused),
+        _word(ev.SeverityChanged, _severity_changed),
         _word(ev.Resumed, _resumed),
         _word(ev.Noted, _noted),
         _word(ev.Resolved, _resolved),

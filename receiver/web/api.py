@@ -66,7 +66,7 @@ class Api:
         """Return every route with the role that it needs."""
         one = "/api/v1/incidents/{id}"
         return [
-            self._route("/api/v1/incidents", Role.VIEWER, GET=self.incidents),
+            self._route("/api/v1/incidents", Role.RESPONDER, GET=self.incidents, POST=self.declare),
             self._route(one, Role.VIEWER, GET=self.incident),
             self._route(f"{one}/timeline", Role.VIEWER, GET=self.timeline),
             self._route(f"{one}/stream", Role.VIEWER, GET=self.stream_of),
@@ -77,6 +77,7 @@ class Api:
             self._route(f"{one}/takeover", Role.RESPONDER, POST=self.take_over),
             self._route(f"{one}/pause", Role.RESPONDER, POST=self.pause),
             self._route(f"{one}/resume", Role.RESPONDER, POST=self.resume),
+            self._route(f"{one}/severity", Role.RESPONDER, POST=self.severity),
             self._route(f"{one}/close", Role.RESPONDER, POST=self.close),
             self._route(f"{one}/note", Role.RESPONDER, POST=self.note),
             self._route("/api/v1/unmatched", Role.VIEWER, GET=self.unmatched),
@@ -276,6 +277,33 @@ class Api:
         wanted = request.path_params["id"]
         return self._answered(await self._operations.close_incident(wanted, by=_by(request, caller), reason=reason))
 
+    @described(
+        tag="verbs",
+        answers=models.DeclaredModel,
+        body=models.DeclareRequest,
+        body_optional=False,
+        refuses=(404, 409),
+    )
+    async def declare(self, request: Request, caller: Caller) -> Response:
+        """Declare an incident without an alert; its id is in the answer."""
+        wanted = await read_model(request, models.DeclareRequest, self._timeout)
+        answer = await self._operations.declare(
+            by=_by(request, caller), severity=wanted.severity, title=wanted.title, service=wanted.service
+        )
+        return self._answered(answer, models.DeclaredModel(ok=True, text=answer.text, incident=answer.incident))
+
+    @described(
+        tag="verbs", answers=models.AnswerModel, body=models.SeverityRequest, body_optional=False, refuses=(409,)
+    )
+    async def severity(self, request: Request, caller: Caller) -> Response:
+        """Change an incident's severity, with the reason."""
+        given = await read_model(request, models.SeverityRequest, self._timeout)
+        wanted = request.path_params["id"]
+        by = _by(request, caller)
+        return self._answered(
+            await self._operations.change_severity(wanted, by=by, severity=given.severity, reason=given.reason)
+        )
+
     @described(tag="verbs", answers=models.AnswerModel, body=models.NoteRequest, body_optional=False, refuses=(409,))
     async def note(self, request: Request, caller: Caller) -> Response:
         """Add a remark to a timeline."""
@@ -326,10 +354,10 @@ class Api:
 
     # --- answering --------------------------------------------------------------------------------------------------
 
-    def _answered(self, answer: Answer) -> Response:
+    def _answered(self, answer: Answer, told: BaseModel | None = None) -> Response:
         if not answer.ok:
             raise Problem(STATUS.get(str(answer.status), 409), self._secrets.text(answer.text))
-        return self._json(models.AnswerModel(ok=True, text=answer.text))
+        return self._json(told or models.AnswerModel(ok=True, text=answer.text))
 
     def _json(self, model: BaseModel) -> Response:
         return self._plain(model.model_dump(mode="json"))

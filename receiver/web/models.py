@@ -8,6 +8,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from receiver.core.declared import TITLE_LIMIT
 from receiver.core.incident import Approval, Incident, Phase
 from receiver.core.redaction import hide
 from receiver.core.severity import Severity
@@ -281,6 +282,14 @@ class TurnModel(Model):
     address: str
 
 
+class DeclaredModel(Model):
+    """What a person is told who declared an incident; `incident` is its id."""
+
+    ok: bool
+    text: str
+    incident: str
+
+
 class KillModel(Model):
     """The kill switch."""
 
@@ -307,6 +316,21 @@ class VoteRequest(ReasonRequest):
     """An answer to a request for approval; `approval` is its id, so that an answer never counts for another one."""
 
     approval: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+
+
+class DeclareRequest(Model):
+    """An incident without an alert."""
+
+    severity: Severity
+    title: Annotated[str, Field(min_length=1, max_length=TITLE_LIMIT)]
+    service: Annotated[str, Field(max_length=200)] = ""
+
+
+class SeverityRequest(Model):
+    """How bad an incident is, and why."""
+
+    severity: Severity
+    reason: Annotated[str, Field(min_length=1, max_length=2000)]
 
 
 class NoteRequest(Model):

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from receiver.core.alert import Alert
 from receiver.core.principal import Principal
+from receiver.core.severity import Severity
 from receiver.metrics import Metrics
 from receiver.people import People
 from receiver.ports import Body, Clock, Quarantined, Store
@@ -83,6 +84,11 @@ class Answer(Protocol):
         """For the person."""
         ...
 
+    @property
+    def incident(self) -> str:
+        """The id of an incident that began by it; empty without."""
+        ...
+
 
 class Operations(Protocol):
     """What people can do; one set for every channel."""
@@ -107,6 +113,14 @@ class Operations(Protocol):
 
     async def resume(self, incident_id: str, *, by: Principal, reason: str = "") -> Answer:
         """Let automation of a paused incident go on."""
+        ...
+
+    async def declare(self, *, by: Principal, severity: Severity, title: str, service: str = "") -> Answer:
+        """Begin an incident without an alert."""
+        ...
+
+    async def change_severity(self, incident_id: str, *, by: Principal, severity: Severity, reason: str) -> Answer:
+        """Say how bad an incident is."""
         ...
 
     async def close_incident(self, incident_id: str, *, by: Principal, reason: str) -> Answer:

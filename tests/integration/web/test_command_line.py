@@ -93,6 +93,10 @@ async def test_people_work_on_an_incident(tmp_path: Path, command: Command) -> N
         assert (code, "jane has paused it already" in err) == (1, True)
         code, out, _ = await command("resume", incident, one=one, token=token)
         assert (code, out) == (0, f"goes on; {incident} is triage\n")
+        code, out, _ = await command("severity", incident, "P4", "--reason", "a test system", one=one, token=token)
+        assert (code, out) == (0, f"it is P4 now; {incident} is triage\n")
+        code, out, _ = await command("declare", "P2", "Checkout", "is", "slow", one=one, token=token)
+        assert (code, out.startswith("declared i-")) == (0, True)
         code, out, _ = await command("takeover", incident, one=one, token=token)
         assert code == 0
         code, _, err = await command("resume", incident, one=one, token=token)

@@ -83,6 +83,7 @@ class KeepingEngine:
 class Said:
     status: str
     text: str
+    incident: str = ""
 
     @property
     def ok(self) -> bool:
@@ -129,6 +130,12 @@ class KeepingOperations:
 
     async def close_incident(self, incident_id: str, *, by: Principal, reason: str) -> Said:
         return self._keep("close", id=incident_id, by=by, reason=reason)
+
+    async def declare(self, *, by: Principal, severity: Severity, title: str, service: str = "") -> Said:
+        return self._keep("declare", by=by, severity=severity, title=title, service=service)
+
+    async def change_severity(self, incident_id: str, *, by: Principal, severity: Severity, reason: str) -> Said:
+        return self._keep("severity", id=incident_id, by=by, severity=severity, reason=reason)
 
     async def note(self, incident_id: str, *, by: Principal, text: str) -> Said:
         return self._keep("note", id=incident_id, by=by, text=text)

@@ -12,6 +12,7 @@ from receiver.core.alert import Alert, AlertStatus
 from receiver.core.events import Recorded
 from receiver.core.outbox import OutboxRow
 from receiver.core.principal import Principal
+from receiver.core.severity import Severity
 from receiver.ports import AlertRow, Letter, Quarantined
 from receiver.web.ports import Reloaded
 from tests.unit.house.sources import ROOT
@@ -190,6 +191,7 @@ VERBS = [
     ("takeover", {"reason": "mine"}, "take_over", {"reason": "mine"}),
     ("pause", {"reason": "a deploy"}, "pause", {"reason": "a deploy"}),
     ("resume", {}, "resume", {"reason": ""}),
+    ("severity", {"severity": "P1", "reason": "worse"}, "severity", {"severity": Severity.P1, "reason": "worse"}),
     ("close", {"reason": "false alarm"}, "close", {"reason": "false alarm"}),
     ("note", {"text": "a note"}, "note", {"text": "a note"}),
 ]
@@ -203,6 +205,15 @@ async def test_a_verb_reaches_the_operations_with_who_acts_and_how_they_came(
     answer = await post(one, f"/api/v1/incidents/i-1/{verb}", body)
     assert answer.json() == {"ok": True, "text": "done so"}
     assert one.operations.asked == [(asked, {"id": "i-1", "by": BY, **how})]
+
+
+async def test_a_declared_incident_is_named_in_the_answer() -> None:
+    one = edge()
+    one.operations.says = Said("done", "declared i-7 as P2", "i-7")
+    answer = await post(one, "/api/v1/incidents", {"severity": "P2", "title": "Checkout is slow"})
+    assert answer.json() == {"ok": True, "text": "declared i-7 as P2", "incident": "i-7"}
+    told = {"by": BY, "severity": Severity.P2, "title": "Checkout is slow", "service": ""}
+    assert one.operations.asked == [("declare", told)]
 
 
 async def test_the_command_line_is_told_apart() -> None:
@@ -225,6 +236,8 @@ async def test_a_no_is_a_problem_with_the_words_of_the_decision(status: str, cod
         ("incidents/i-1/note", {}, "$.text", "is missing"),
         ("incidents/i-1/note", {"text": ""}, "$.text", "must not be empty"),
         ("incidents/i-1/note", {"text": "x" * 4001}, "$.text", "is longer than 4000 characters"),
+        ("incidents", {"severity": "P5", "title": "x"}, "$.severity", "P4"),
+        ("incidents/i-1/severity", {"severity": "P1"}, "$.reason", "is missing"),
         ("incidents/i-1/close", {"raeson": "x"}, "$.raeson", "unknown field; did you mean reason?"),
         ("incidents/i-1/close", {"xyz": "x"}, "$.xyz", "unknown field; known are reason"),
         ("incidents/i-1/close", {"reason": 5}, "$.reason", "string"),
@@ -373,7 +386,7 @@ async def test_every_answer_forbids_sniffing_framing_and_caching(path: str) -> N
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("POST", "/api/v1/incidents", 405), ("GET", "/-/reload", 405), ("GET", "/api/v1/nothing", 404), ("GET", "/", 404)],
+    [("DELETE", "/api/v1/incidents", 405), ("GET", "/-/reload", 405), ("GET", "/api/v1/nothing", 404), ("GET", "/", 404)],
 )
 async def test_what_is_not_there_is_a_problem_too(method: str, path: str, status: int) -> None:
     async with edge().client() as client:
