@@ -18,7 +18,7 @@ from receiver.chat.escalation import EscalationSender, MetricPath, WebhookPath
 from receiver.chat.outbox import ChatSender, Outbox, Sender
 from receiver.chat.slack.charts import CHARTS
 from receiver.chat.slack.incoming import Incoming, slack_groups, slack_incoming, socket_mode
-from receiver.chat.slack.joining import chart_lane, slack_lane
+from receiver.chat.slack.joining import chart_lane, notice_senders, slack_lane
 from receiver.chat.slack.lane import LANE as SLACK
 from receiver.clock import SystemClock
 from receiver.control import KillSwitch
@@ -128,7 +128,8 @@ async def _join(  # noqa: PLR0915 - one straight line, see tests/unit/house/test
     prometheus = _prometheus(settings, http, clock)
     charts = chart_lane(settings, http, clock, store, prometheus, slack, metrics.sent)
     chats = (*((SLACK,) if slack is not None else ()), *((CHARTS,) if charts is not None else ()))
-    lanes = (CONSOLE, ESCALATION, *chats)
+    notices = notice_senders(settings, clock, store, slack)
+    lanes = (CONSOLE, ESCALATION, *chats, *notices)
     engine = Engine(store, clock, RandomIds(), policy, mode=settings.mode, lanes=lanes)
     await engine.use(policy)
     policies.in_force = engine.use
@@ -143,9 +144,8 @@ async def _join(  # noqa: PLR0915 - one straight line, see tests/unit/house/test
     actor = Actor(engine, store, clock, targets, judge, actions)
     jobs = EmbeddedJobs(store, clock, settings.concurrency)
     pages = MetricPath(metrics.escalation_undelivered.set)
-    senders = _senders(settings, http, clock, store, pages)
     feed = Feed(store, clock, metrics.stream_listeners.set)
-    outbox = Outbox(store, clock, senders, metrics.sent, others=chats)
+    outbox = Outbox(store, clock, _senders(settings, http, clock, store, pages) | notices, metrics.sent, others=chats)
     operations = Operations(engine, kill, judge, jobs.nudge)
     resyncer: Resyncer | None = None
     silences: Silences | None = None

@@ -61,6 +61,13 @@ class SlackSettings:
             "`on`: who has no Slack id in people.yaml is known by the e-mail address in their Slack profile",
         )
     )
+    slack_stakeholders: tuple[str, ...] = field(
+        metadata=about(
+            "",
+            kind.BySeverity(kind.channel),
+            "channels that get plain notices by severity, several each: `P1=C0111AAAA,P1=C0222BBBB,P2=C0222BBBB`",
+        )
+    )
     slack_api_url: str = field(
         metadata=about("https://slack.com/api", kind.url, "where Slack's Web API is: GovSlack, a gateway")
     )
@@ -84,6 +91,7 @@ class SlackSettings:
             without = "is set without REMEDIATOR_SLACK_TOKEN (or _FILE), the bot's token"
             given = {
                 "CHANNEL": self.slack_channel,
+                "STAKEHOLDERS": self.slack_stakeholders,
                 "SIGNING_SECRET": self.slack_signing_secret,
                 "APP_TOKEN": self.slack_app_token,
             }

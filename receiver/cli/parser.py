@@ -198,6 +198,14 @@ def _verbs(commands: Any) -> None:
     severity.add_argument("id", metavar="ID", help="of the incident")
     severity.add_argument("severity", metavar="SEVERITY", choices=_SEVERITIES, help="P1 (worst) to P4")
     severity.add_argument("--reason", required=True, help="why; stands in the timeline")
+    notice = _command(
+        commands,
+        "notice",
+        "print the draft of a notice for users; a person publishes it",
+        _later("verbs", "notice"),
+        _CLIENT,
+    )
+    notice.add_argument("id", metavar="ID", help="of the incident")
     note = _command(commands, "note", "add a remark to an incident's timeline", _later("verbs", "note"), _CLIENT)
     note.add_argument("id", metavar="ID", help="of the incident")
     note.add_argument("text", metavar="TEXT", nargs="+", help="the remark")

@@ -22,6 +22,7 @@ READ = (
     "slack_channel",
     "slack_channels",
     "slack_mentions",
+    "slack_stakeholders",
     "slack_api_url",
     "external_url",
     "prometheus_url",
@@ -72,6 +73,9 @@ async def _ask(settings: Settings) -> list[Finding]:
     channels = {settings.slack_channel or "": "for every severity without its own"}
     for severity, ids in by_severity(settings.slack_channels).items():
         channels.setdefault(ids[-1], f"for {severity}")
+    for severity, ids in by_severity(settings.slack_stakeholders).items():
+        for one in ids:
+            channels.setdefault(one, f"notices for {severity}")
     async with httpx.AsyncClient(trust_env=False) as http:
         api = SlackApi(settings.slack_api_url, settings.slack_token or "", http)
         try:

@@ -41,6 +41,13 @@ def declare(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def notice(arguments: argparse.Namespace) -> int:
+    """Print the draft of a notice for users."""
+    with Client() as client:
+        print(client.get(f"/api/v1/incidents/{quote(arguments.id, safe='')}/notice")["text"])
+    return 0
+
+
 def severity(arguments: argparse.Namespace) -> int:
     """Say how bad an incident is."""
     body = {"severity": arguments.severity, "reason": arguments.reason}

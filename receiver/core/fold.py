@@ -77,13 +77,14 @@ def _opened(event: ev.Opened, recorded: Recorded) -> Incident:
 
 
 def _alerts(incident: Incident, event: ev.AlertsChanged, at: float) -> Incident:
-    severity, wanted, ruled = incident.severity, incident.wanted, incident.ruled
+    severity, wanted = incident.severity, incident.wanted
+    worst = incident.worst or severity
     lead = wanted[2] if wanted else incident.rank
     for change in event.changes:
         if change.status is _FIRING:
-            if change.severity is not severity and (ruled is None or change.severity < ruled):
-                severity = severity.worst(change.severity)
-                ruled = ruled and change.severity
+            # What a person judged less bad stands against alerts that are no worse than the worst so far.
+            if change.severity is not severity and change.severity < worst:
+                severity = worst = change.severity
             if change.rank < lead:
                 wanted, lead = (change.playbook, change.version, change.rank), change.rank
     asked = incident.approval
@@ -91,7 +92,6 @@ def _alerts(incident: Incident, event: ev.AlertsChanged, at: float) -> Incident:
         asked = replace(asked, checked=False)
     return incident.but(
         severity=severity,
-        ruled=ruled,
         wanted=wanted,
         approval=asked,
         firing=max(0, incident.firing + event.started - event.ended),
@@ -317,7 +317,7 @@ def _paused(incident: Incident, event: ev.Paused, at: float) -> Incident:
 
 
 def _severity_changed(incident: Incident, event: ev.SeverityChanged, at: float) -> Incident:
-    return replace(incident, severity=event.severity, ruled=incident.ruled or incident.severity)
+    return replace(incident, severity=event.severity)
 
 
 def _resumed(incident: Incident, event: ev.Resumed, at: float) -> Incident:

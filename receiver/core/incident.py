@@ -196,7 +196,6 @@ class Incident:
         done: the steps that ended, in order.
         decisions: how the last requests for approval ended.
         started_by: who began it by hand, and so may not approve what it does.
-        ruled: the worst severity that an alert has given, once a person has judged otherwise; None before.
         before: readings of the first look, before anything was done.
         evidence: readings of the last verification that passed.
         refused: the guardrail that said no to the next step, `refusal` why; asked again at `retry_at` until
@@ -243,7 +242,6 @@ class Incident:
     action: Action | None = None
     approval: Approval | None = None
     decisions: tuple[Decision, ...] = ()
-    ruled: Severity | None = None
     started_by: str | None = None
     check: Check | None = None
     before: tuple[Mapping[str, Any], ...] = ()

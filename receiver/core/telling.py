@@ -12,6 +12,8 @@ from typing import Any
 from receiver.core import events as ev
 from receiver.core.events import Recorded
 from receiver.core.incident import Done, Incident
+from receiver.core.notices import LANES as NOTICE_LANES
+from receiver.core.notices import notices
 from receiver.core.outbox import OutboxRow
 from receiver.core.phrases import compared, listed, sentences, span
 from receiver.core.timeline import Header, header, kind_of, tone_of
@@ -47,6 +49,9 @@ def rows(
     for lane in lanes:
         if lane.startswith(PAGE_LANES):
             found.extend(_pages(lane, recorded, told, shown))
+            continue
+        if lane.startswith(NOTICE_LANES):
+            found.extend(notices(lane, before, incident, recorded))
             continue
         if lane.startswith(CHART_LANES):
             found.extend(_charts(lane, before, incident, recorded))
@@ -94,7 +99,8 @@ def _told(
     check = before.check if before is not None else None
     purpose = check.purpose if check is not None else ""
     verdict: object = check.last_verdict if check is not None and check.looks else _NO_LOOK
-    counts = before is None or _counts_tell(before, incident)
+    raised = before is not None and incident.severity < before.severity
+    counts = before is None or raised or _counts_tell(before, incident)
     opened = any(isinstance(one.event, ev.Opened) for one in recorded)
     for one in recorded:
         event = one.event
@@ -116,7 +122,11 @@ def _told(
             case _:
                 pass
         if tell:
-            yield one, _payload(one, incident, names)
+            payload = _payload(one, incident, names)
+            if raised and before is not None and isinstance(event, ev.AlertsChanged | ev.SeverityChanged):
+                payload["raised"] = f"{before.severity.value} → {incident.severity.value}"
+                raised = False
+            yield one, payload
     if recorded and not incident.open and (before is None or before.open):
         last = recorded[-1]
         text = closing(incident)

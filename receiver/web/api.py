@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from receiver.core.events import Recorded
 from receiver.core.incident import Phase
+from receiver.core.notices import for_users
 from receiver.core.principal import Principal
 from receiver.core.redaction import Secrets
 from receiver.core.severity import Severity
@@ -71,6 +72,7 @@ class Api:
             self._route(f"{one}/timeline", Role.VIEWER, GET=self.timeline),
             self._route(f"{one}/stream", Role.VIEWER, GET=self.stream_of),
             self._route("/api/v1/stream", Role.VIEWER, GET=self.stream),
+            self._route(f"{one}/notice", Role.VIEWER, GET=self.notice),
             self._route(f"{one}/approve", Role.APPROVER, POST=self.approve),
             self._route(f"{one}/deny", Role.APPROVER, POST=self.deny),
             self._route(f"{one}/ack", Role.RESPONDER, POST=self.acknowledge),
@@ -276,6 +278,16 @@ class Api:
         reason = (await read_model(request, models.ReasonRequest, self._timeout)).reason
         wanted = request.path_params["id"]
         return self._answered(await self._operations.close_incident(wanted, by=_by(request, caller), reason=reason))
+
+    @described(tag="incidents", answers=models.NoticeModel, refuses=(404,))
+    async def notice(self, request: Request, _caller: Caller) -> Response:
+        """Answer the draft of a notice for users, as the incident stands."""
+        Query(request, ())
+        wanted = request.path_params["id"]
+        incident = await self._store.incident(wanted)
+        if incident is None:
+            raise _no_incident(wanted)
+        return self._json(models.NoticeModel(text=for_users(incident)))
 
     @described(
         tag="verbs",

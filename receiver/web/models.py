@@ -282,6 +282,12 @@ class TurnModel(Model):
     address: str
 
 
+class NoticeModel(Model):
+    """The draft of a notice for users; nothing publishes it but a person."""
+
+    text: str
+
+
 class DeclaredModel(Model):
     """What a person is told who declared an incident; `incident` is its id."""
 

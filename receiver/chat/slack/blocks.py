@@ -206,12 +206,13 @@ def entries(payloads: Sequence[Mapping[str, Any]], now: float, look: Look) -> Me
 def line(payload: Mapping[str, Any], limit: int = 1000) -> str:
     """Return an entry as one line with its time."""
     mark = MARKS.get(str(payload.get("tone", "info")), MARKS["info"])
-    return f"{moment(payload.get('at'))} {mark} {escape(payload.get('text', ''), limit)}"
+    raised = f"*{escape(payload['raised'], 20)}* " if payload.get("raised") else ""
+    return f"{moment(payload.get('at'))} {mark} {raised}{escape(payload.get('text', ''), limit)}"
 
 
 def calls(payload: Mapping[str, Any]) -> bool:
-    """Whether an entry is the failure that people are called about."""
-    return payload.get("kind") == "escalated" and payload.get("tone") == "bad"
+    """Whether people are called about an entry: a failure, or a severity that became worse."""
+    return bool(payload.get("raised")) or (payload.get("kind") == "escalated" and payload.get("tone") == "bad")
 
 
 def broadcasts(payload: Mapping[str, Any]) -> bool:

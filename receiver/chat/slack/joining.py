@@ -8,14 +8,18 @@ import httpx
 import structlog
 
 from receiver.chat.charts.picture import Painter, can_draw
+from receiver.chat.outbox import Sender
 from receiver.chat.slack.api import SlackApi
 from receiver.chat.slack.blocks import Look
 from receiver.chat.slack.charts import ChartLane
 from receiver.chat.slack.chat import SlackChat
 from receiver.chat.slack.files import SlackFiles
 from receiver.chat.slack.lane import SlackLane
+from receiver.chat.slack.notices import NoticeSender, RaisedSender
 from receiver.chat.slack.rooms import Plan
 from receiver.chat.slack.text import escape
+from receiver.core.notices import LANES as NOTICE_LANES
+from receiver.core.notices import RAISED
 from receiver.logs import Redaction
 from receiver.ports import Clock, RangeSource, Store
 from receiver.settings import Settings
@@ -49,6 +53,23 @@ def slack_lane(
     wanted = frozenset(settings.slack_incident_channels)
     rooms = Plan(wanted, named, settings.slack_incident_archive, responders)
     return SlackLane(store, clock, chat, observe, noted, rooms)
+
+
+def notice_senders(settings: Settings, clock: Clock, store: Store, slack: SlackLane | None) -> dict[str, Sender]:
+    """Return the senders of notices by lane: a lane for each channel of stakeholders, and one for worse severities."""
+    if slack is None:
+        return {}
+    severities: dict[str, list[str]] = {}
+    for severity, channels in by_severity(settings.slack_stakeholders).items():
+        for channel in channels:
+            severities.setdefault(channel, []).append(severity)
+    found: dict[str, Sender] = {
+        f"{NOTICE_LANES}{channel}": NoticeSender(slack.chat, clock, slack.budget, channel, wanted)
+        for channel, wanted in severities.items()
+    }
+    if settings.slack_channels:
+        found[RAISED] = RaisedSender(slack.chat, clock, slack.budget, store)
+    return found
 
 
 def chart_lane(

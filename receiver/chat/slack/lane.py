@@ -76,7 +76,7 @@ class SlackLane:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._chat = chat
+        self._chat = self.chat = chat
         self._observe = observe
         self._noted = noted
         self._budget = self.budget = Budget()

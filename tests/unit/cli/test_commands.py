@@ -34,7 +34,7 @@ def test_help_is_fast_because_it_imports_nothing_heavy() -> None:
 
 COMMANDS = [
     "serve", "check", "config", "simulate", "incidents", "approve", "deny", "ack", "takeover", "pause", "resume",
-    "close", "note", "reload", "kill", "token", "version", "declare", "severity", "outbox", "slack", "watch",
+    "close", "note", "reload", "kill", "token", "version", "declare", "severity", "notice", "outbox", "slack", "watch",
 ]  # fmt: skip
 
 

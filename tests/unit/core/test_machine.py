@@ -538,4 +538,4 @@ def test_the_worst_severity_is_kept_though_it_was_lowered_since() -> None:
     assert [*kept, life.incident.worst] == [Severity.P2, Severity.P1]
     life.incident = replace(life.incident, severity=Severity.P4)
     life.alerts(started=1, severity=Severity.P3)
-    assert (life.incident.severity, life.incident.worst) == (Severity.P3, Severity.P1)
+    assert (life.incident.severity, life.incident.worst) == (Severity.P4, Severity.P1)

@@ -107,8 +107,9 @@ def test_a_worse_alert_in_a_storm_is_told() -> None:
     start = len(life.log)
     life.alerts(started=1, severity=Severity.P1)
     found = [row for row in told(life.log, lanes=("console",)) if int(row.key.split("/")[1]) > start]
-    assert [row.kind for row in found] == ["header"]
+    assert [row.kind for row in found] == ["header", "thread"]
     assert found[0].payload["severity"] == "P1"
+    assert found[1].payload["raised"] == "P2 → P1"
 
 
 def test_the_last_alert_that_ends_is_told() -> None:

@@ -386,7 +386,12 @@ async def test_every_answer_forbids_sniffing_framing_and_caching(path: str) -> N
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("DELETE", "/api/v1/incidents", 405), ("GET", "/-/reload", 405), ("GET", "/api/v1/nothing", 404), ("GET", "/", 404)],
+    [
+        ("DELETE", "/api/v1/incidents", 405),
+        ("GET", "/-/reload", 405),
+        ("GET", "/api/v1/nothing", 404),
+        ("GET", "/", 404),
+    ],
 )
 async def test_what_is_not_there_is_a_problem_too(method: str, path: str, status: int) -> None:
     async with edge().client() as client:
