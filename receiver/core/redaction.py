@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 HIDDEN: Final = "***"
@@ -35,6 +36,9 @@ _SHAPES: Final = (
 
 _SIGNS: Final = ("bearer", "basic", "rmd_", "://", "token", "passw", "secret", "apikey", "api_key", "api-key")
 """Every shape has one of these; most texts have none, and cost little."""
+
+_SHORT: Final = 200
+"""Characters of a text whose answer is remembered."""
 
 _MEMBER: Final = re.compile(r'("((?:[^"\\]|\\.)*)"\s*:\s*)"(?:[^"\\]|\\.)*"?')
 """A member of a JSON object that is a text, perhaps cut off."""
@@ -69,9 +73,14 @@ class Secrets:
         found = sorted({one for one in known if len(one) >= SHORTEST_KNOWN}, key=len, reverse=True)
         self._known = re.compile("|".join(re.escape(one) for one in found)) if found else None
         self._deepest = deepest
+        # Labels come again and again: those of one answer are mostly the same few.
+        self._again = lru_cache(maxsize=4096)(self._text)
 
     def text(self, text: str) -> str:
         """Return a text without credentials."""
+        return self._again(text) if len(text) <= _SHORT else self._text(text)
+
+    def _text(self, text: str) -> str:
         return hide(text if self._known is None else self._known.sub(HIDDEN, text))
 
     def json_text(self, text: str) -> str:

@@ -17,6 +17,7 @@ H = TypeVar("H", bound=Callable[..., Any])
 JSON: Final = "application/json"
 TEXT: Final = "text/plain"
 EVENTS: Final = "text/event-stream"
+FORM: Final = "application/x-www-form-urlencoded"
 
 _ATTRIBUTE: Final = "__described__"
 
@@ -27,6 +28,7 @@ class Guard(StrEnum):
     PERSON = "person"
     WEBHOOK = "webhook"
     METRICS = "metrics"
+    SLACK = "slack"
     NOTHING = "nothing"
 
 
@@ -51,6 +53,7 @@ class Operation:
         answers: the model of its 200, or a JSON Schema; None: text.
         media: the type of its 200.
         body: the model of its body, or a JSON Schema; None: it takes none.
+        body_media: the type of its body.
         body_optional: whether no body is an empty one.
         parameters: query parameters and headers.
         unready: the model of its 503, where that is no problem.
@@ -65,6 +68,7 @@ class Operation:
     answers: Any
     media: str = JSON
     body: Any = None
+    body_media: str = JSON
     body_optional: bool = True
     parameters: Sequence[Parameter] = ()
     unready: Any = None

@@ -17,7 +17,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 
 from receiver.people import Role
 from receiver.web.answers import ProblemModel
-from receiver.web.describing import EVENTS, JSON, DescribedRoute, Guard, Operation, Path
+from receiver.web.describing import EVENTS, FORM, JSON, DescribedRoute, Guard, Operation, Path
 from receiver.web.examples import EXAMPLES
 from receiver.web.problems import MEDIA_TYPE
 
@@ -59,6 +59,12 @@ _SCHEMES: Final[Mapping[str, Any]] = {
         "scheme": "basic",
         "description": "REMEDIATOR_WEBHOOK_USER and _PASSWORD; the webhook only.",
     },
+    "slack_signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Slack-Signature",
+        "description": "By Slack, with REMEDIATOR_SLACK_SIGNING_SECRET, over X-Slack-Request-Timestamp and body.",
+    },
     "metrics_token": {"type": "http", "scheme": "bearer", "description": "REMEDIATOR_METRICS_TOKENS; metrics only."},
 }
 
@@ -73,6 +79,7 @@ _TAGS: Final[Mapping[str, str]] = {
     "incidents": "What is wrong, and what was done about it.",
     "verbs": "What people tell the service about an incident.",
     "alerts": "Alerts that lead nowhere.",
+    "slack": "What people do in Slack; only with a signing secret.",
     "service": "The service itself.",
 }
 
@@ -154,7 +161,7 @@ def _operation(one: Operation, names: list[str], schemas: _Schemas) -> dict[str,
             for each in one.parameters
         ]
     if one.body is not None:
-        content = {JSON: {"schema": schemas.of(one.body, "validation")}}
+        content = {one.body_media: {"schema": schemas.of(one.body, "validation")}}
         found["requestBody"] = {"required": not one.body_optional, "content": content}
     return {name: value for name, value in found.items() if value != ""}
 
@@ -163,6 +170,8 @@ def _security(one: Operation) -> list[Mapping[str, Any]]:
     match one.guard:
         case Guard.WEBHOOK:
             return [{"webhook_token": []}, {"webhook_password": []}, _OPEN]
+        case Guard.SLACK:
+            return [{"slack_signature": []}]
         case Guard.METRICS:
             return [{"metrics_token": []}, {"person": []}, _OPEN]
         case Guard.PERSON if one.role is Role.APPROVER:
@@ -190,13 +199,13 @@ def _done(one: Operation, schemas: _Schemas) -> dict[str, Any]:
 def _refusals(one: Operation, names: list[str]) -> dict[str, Any]:
     statuses = set(one.refuses)
     if one.guard is not Guard.NOTHING:
-        statuses |= {401, 403}
-    if one.guard in {Guard.PERSON, Guard.WEBHOOK}:
+        statuses |= {401} if one.guard is Guard.SLACK else {401, 403}
+    if one.guard in {Guard.PERSON, Guard.WEBHOOK, Guard.SLACK}:
         statuses |= {503}
     if one.parameters or one.body is None:
         statuses |= {400} if one.guard is Guard.PERSON else set()
     if one.body is not None:
-        statuses |= {400, 408, 413, 415, 422}
+        statuses |= {400, 408, 413} if one.body_media == FORM else {400, 408, 413, 415, 422}
     if names:
         statuses |= {404}
     return {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)}

@@ -53,10 +53,10 @@ class Site:
 
 def _rest(parts: Parts) -> Starlette:
     auth = ApiAuth(parts.settings)
-    api = [*Api(parts, auth).routes(), *Probes(parts, auth).routes()]
+    api = [*Api(parts, auth).routes(), *Probes(parts, auth).routes(), *slack_routes(parts)]
     api.append(_document_route(parts, auth, api))
     app = Starlette(
-        routes=[*api, *slack_routes(parts)],
+        routes=api,
         exception_handlers={
             Problem: _problem,
             HTTPException: _http_error,

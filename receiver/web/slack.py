@@ -18,10 +18,10 @@ from slack_sdk.signature import Clock as SignatureClock
 from slack_sdk.signature import SignatureVerifier
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from receiver.ports import Clock
 from receiver.web.body import declared_length, read_body
+from receiver.web.describing import FORM, DescribedRoute, Guard, described, operation
 from receiver.web.ports import Interactions, Parts
 from receiver.web.problems import CLOSE, Problem
 
@@ -109,7 +109,7 @@ class Signatures:
         return Problem(401, f"This request was {why}.")
 
 
-def slack_routes(parts: Parts) -> list[Route]:
+def slack_routes(parts: Parts) -> list[DescribedRoute]:
     """Return Slack's routes: none without a secret, for anybody could press then."""
     if parts.slack is None or not parts.settings.slack_signing_secret:
         return []
@@ -130,13 +130,21 @@ class SlackDoor:
         self._signatures = Signatures(secrets, clock)
         self._reading = asyncio.Semaphore(AT_ONCE)
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[DescribedRoute]:
         """Return the routes."""
         return [
-            Route(INTERACTIVITY, self.interactivity, methods=["POST"]),
-            Route(COMMAND, self.command, methods=["POST"]),
+            DescribedRoute(INTERACTIVITY, self.interactivity, {"POST": operation(self.interactivity)}),
+            DescribedRoute(COMMAND, self.command, {"POST": operation(self.command)}),
         ]
 
+    @described(
+        tag="slack",
+        answers={"type": "object"},
+        body={"type": "object", "properties": {"payload": {"type": "string"}}, "required": ["payload"]},
+        body_media=FORM,
+        body_optional=False,
+        guard=Guard.SLACK,
+    )
     async def interactivity(self, request: Request) -> Response:
         """Take a press or a modal."""
         form = _form(await self._signed(request))
@@ -148,6 +156,14 @@ class SlackDoor:
             raise Problem(400, "The form's field `payload` holds no JSON object.")
         return _answered(await self._desk.interactive(payload))
 
+    @described(
+        tag="slack",
+        answers={"type": "object"},
+        body={"type": "object"},
+        body_media=FORM,
+        body_optional=False,
+        guard=Guard.SLACK,
+    )
     async def command(self, request: Request) -> Response:
         """Take a slash command."""
         form = _form(await self._signed(request))

@@ -20,7 +20,7 @@ from receiver.receiving import Received
 from receiver.settings import load
 from receiver.web.feed import Feed
 from receiver.web.health import Health
-from receiver.web.ports import Parts, Reloaded
+from receiver.web.ports import Interactions, Parts, Reloaded
 from receiver.web.site import Site
 
 PAYLOADS: Final = Path(__file__).parents[2] / "payloads"
@@ -266,7 +266,13 @@ def everybody() -> People:
 class Edge:
     """The site with everything behind it replaced, and a client for it."""
 
-    def __init__(self, *, people: People | None = None, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        people: People | None = None,
+        environment: Mapping[str, str] | None = None,
+        slack: Interactions | None = None,
+    ) -> None:
         self.engine = KeepingEngine()
         self.operations = KeepingOperations()
         self.store = ListedStore()
@@ -292,6 +298,7 @@ class Edge:
                 people=lambda: self.people,
                 reload=self._reload,
                 resync=self._resync,
+                slack=slack,
             )
         )
 
