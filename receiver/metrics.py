@@ -21,6 +21,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from receiver.core.guardrails import Kill
+from receiver.core.severity import Severity
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -111,12 +112,17 @@ class Metrics:
         self.verifications = self._counter("verifications", "Verifications that ended.", "verdict")
         self.refusals = self._counter("refusals", "Steps that a guardrail refused.", "guardrail")
         self.escalations = self._counter("escalations", "Escalations to people.")
+        self.responses_missed = self._counter(
+            "responses_missed", "Incidents that nobody acknowledged in time.", "severity"
+        )
         self.work_failures = self._counter("work_failures", "Times that work on an incident failed by a defect.")
         self.outbox_sent = self._counter("outbox_sent", "Messages by lane and outcome.", "lane", "outcome")
         self.votes = self._counter("votes", "Approvals and denials by people.", "decision")
         # A series that appears with its first event has no rate for it.
         for verdict in ("passed", "failed", "inconclusive"):
             self.verifications.labels(verdict)
+        for severity in Severity:
+            self.responses_missed.labels(severity.value)
         for decision in ("approved", "denied"):
             self.votes.labels(decision)
         for state in ("resolved", "closed"):

@@ -324,6 +324,14 @@ class Paged:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseMissed:
+    """Nobody had acknowledged it `within` seconds of its severity; people are called. Automation goes on."""
+
+    severity: Severity
+    within: float
+
+
+@dataclass(frozen=True, slots=True)
 class CleanupPlanned:
     """What a step added is taken back at `at`, if it stays quiet until then."""
 
@@ -449,6 +457,7 @@ Event: TypeAlias = (
     | Verified
     | Escalated
     | Paged
+    | ResponseMissed
     | CleanupPlanned
     | CleanupInterrupted
     | Acknowledged

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from receiver.core import approval
+from receiver.core import approval, response
 from receiver.core import events as ev
 from receiver.core.alert import AlertStatus
 from receiver.core.declared import DECLARED
@@ -38,7 +38,7 @@ def evolve(incident: Incident | None, recorded: Recorded) -> Incident:
         raise FoldError(f"{incident.id}: {type(event).__name__} after the end")
     folded = _FOLDS[type(event)](incident, event, recorded.at)
     if folded.severity is not incident.severity:
-        folded = folded.but(worst=folded.severity.worst(incident.worst or incident.severity))
+        folded = response.judged(folded, incident, recorded.at)
     return folded.but(seq=recorded.seq, updated_at=recorded.at)
 
 
@@ -371,6 +371,7 @@ _FOLDS: dict[type[Any], Callable[..., Incident]] = dict(
         _fold(ev.Paged, _paged),
         _fold(ev.CleanupPlanned, _cleanup_planned),
         _fold(ev.CleanupInterrupted, _cleanup_interrupted),
+        _fold(ev.ResponseMissed, response.told),
         _fold(ev.Acknowledged, _acknowledged),
         _fold(ev.TakenOver, _taken_over),
         _fold(ev.Paused, _paused),

@@ -202,6 +202,8 @@ class Incident:
             `give_up_at`.
         page_at: when people are called (again); None: they are not.
         last_action_end: UNIX seconds, 0.0 when nothing was done.
+        severity_since: UNIX seconds at which it got its severity; 0.0: when it was opened.
+        late: the severity for which nobody responded in time, the last that was told.
         paused_by: who stopped automation without taking it; nothing begins, and people are called at `paused_until`.
     """
 
@@ -247,6 +249,8 @@ class Incident:
     before: tuple[Mapping[str, Any], ...] = ()
     evidence: tuple[Mapping[str, Any], ...] = ()
     last_action_end: float = 0.0
+    severity_since: float = 0.0
+    late: Severity | None = None
     owner: str | None = None
     paused_by: str | None = None
     paused_until: float | None = None

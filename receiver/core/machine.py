@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 
 from receiver.core import approval as voting
 from receiver.core import events as ev
+from receiver.core import response
 from receiver.core.commands import Command, Diagnose, Look, ResumeAction, RunStep, TakeBack
+from receiver.core.declared import DECLARED
 from receiver.core.incident import Check, Done, Incident, Phase
 from receiver.core.phrases import UNPLANNED
 from receiver.core.playbook import OnFailure, Playbook, Step, Verification
@@ -34,6 +36,8 @@ def next_event(incident: Incident, playbook: Playbook, now: float) -> ev.Event |
         return None
     if (event := _page(incident, playbook, now)) is not None:
         return event
+    if _nobody_is_called(incident, playbook) is None and (late := response.missed(incident, now)) is not None:
+        return late
     follows = _BY_PHASE.get(incident.phase)
     return follows(incident, playbook, now) if follows is not None else None
 
@@ -77,6 +81,7 @@ def wake(incident: Incident, playbook: Playbook, now: float) -> float | None:
         incident.settle_until if incident.phase is Phase.TRIAGE else None,
         incident.paused_until,
         voting.wake(incident.approval),
+        response.wake(incident) if _nobody_is_called(incident, playbook) is None else None,
     ]
     ahead = [time for time in times if time is not None and time > now]
     return min(ahead, default=now + playbook.page_every)
@@ -406,6 +411,8 @@ def _nobody_is_called(incident: Incident, playbook: Playbook) -> str | None:
         return "observing"
     if playbook.dry_run or incident.observed:
         return "a dry run"
+    if playbook.version == DECLARED.version:
+        return None
     return None if playbook.steps or incident.done else "the playbook only tells"
 
 

@@ -187,6 +187,8 @@ def _pages(
                 number, kind = 1, "escalated"
             case ev.Paged():
                 number, kind = event.number, "paged"
+            case ev.ResponseMissed():
+                number, kind = 1, "response_missed"
             case ev.ApprovalAsked():
                 number, kind = 1, "approval_asked"
             case _:

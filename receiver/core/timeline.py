@@ -105,7 +105,13 @@ def tone_of(event: ev.Event) -> str:
             return "good"
         case ev.Escalated(page=False):
             return "warn"
-        case ev.Escalated() | ev.Paged() | ev.Verified(verdict="failed") | ev.StepFinished(ok=False):
+        case (
+            ev.Escalated()
+            | ev.Paged()
+            | ev.ResponseMissed()
+            | ev.Verified(verdict="failed")
+            | ev.StepFinished(ok=False)
+        ):
             return "bad"
         case ev.Opened() | ev.StepRefused() | ev.StepInDoubt() | ev.ApprovalAsked() | ev.Verified():
             return "warn"

@@ -259,6 +259,12 @@ def _paged(event: ev.Paged, names: Names) -> str:
     return sentences(f"People are paged again (number {event.number})", f"Next at {moment(event.next_at)}")
 
 
+def _response_missed(event: ev.ResponseMissed, names: Names) -> str:
+    return sentences(
+        f"Nobody acknowledged this {event.severity.value} within {span(event.within)}", "People are called"
+    )
+
+
 def _cleanup_planned(event: ev.CleanupPlanned, names: Names) -> str:
     return sentences(f"Takes back {listed(event.steps)} at {moment(event.at)} if it stays quiet", _capital(event.text))
 
@@ -333,6 +339,7 @@ _WORDS: dict[type[Any], Callable[..., str]] = dict(
         _word(ev.Verified, _verified),
         _word(ev.Escalated, _escalated),
         _word(ev.Paged, _paged),
+        _word(ev.ResponseMissed, _response_missed),
         _word(ev.CleanupPlanned, _cleanup_planned),
         _word(ev.CleanupInterrupted, _cleanup_interrupted),
         _word(ev.Acknowledged, _acknowledged),

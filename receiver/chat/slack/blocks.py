@@ -211,12 +211,14 @@ def line(payload: Mapping[str, Any], limit: int = 1000) -> str:
 
 
 def calls(payload: Mapping[str, Any]) -> bool:
-    """Whether people are called about an entry: a failure, or a severity that became worse."""
-    return bool(payload.get("raised")) or (payload.get("kind") == "escalated" and payload.get("tone") == "bad")
+    """Whether people are called about an entry: a failure, a severity that became worse, a response that is late."""
+    if payload.get("raised") or payload.get("kind") == "response_missed":
+        return True
+    return payload.get("kind") == "escalated" and payload.get("tone") == "bad"
 
 
 def broadcasts(payload: Mapping[str, Any]) -> bool:
-    """Whether an entry is shown in the channel too: needs approval, failed, over."""
+    """Whether an entry is shown in the channel too: needs approval, failed, late, over."""
     return calls(payload) or payload.get("kind") in {"approval_asked", "summary"}
 
 

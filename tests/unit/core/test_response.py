@@ -1,0 +1,106 @@
+"""How soon somebody must have seen an incident, and what follows when nobody has."""
+
+from __future__ import annotations
+
+import pytest
+
+from receiver.core import events as ev
+from receiver.core.declared import DECLARED, declared
+from receiver.core.events import Recorded
+from receiver.core.fold import evolve, replay
+from receiver.core.incident import Incident
+from receiver.core.machine import next_event, wake
+from receiver.core.principal import Principal
+from receiver.core.response import WITHIN
+from receiver.core.severity import Severity
+from receiver.core.telling import rows
+from tests.unit.core.life import Life, playbook, step
+
+ANA = Principal("ana", "cli")
+START = 1000.0
+
+
+def opened(severity: Severity) -> Recorded:
+    return Recorded("i-1", 1, START, declared("i-1", ANA, severity, "Checkout is slow", "api", "act"))
+
+
+def add(incident: Incident, event: ev.Event, at: float) -> Incident:
+    return evolve(incident, Recorded(incident.id, incident.seq + 1, at, event))
+
+
+def late(incident: Incident, at: float) -> ev.Event | None:
+    return next_event(incident, DECLARED, at)
+
+
+@pytest.mark.parametrize(("severity", "seconds"), [("P1", 900), ("P2", 3600), ("P3", 14_400), ("P4", 86_400)])
+def test_each_severity_has_its_own_time_to_respond(severity: str, seconds: float) -> None:
+    incident = evolve(None, opened(Severity(severity)))
+    assert late(incident, START + seconds - 0.1) is None
+    assert late(incident, START + seconds) == ev.ResponseMissed(Severity(severity), seconds)
+
+
+def test_it_wakes_when_the_response_is_late() -> None:
+    incident = evolve(None, opened(Severity.P1))
+    assert wake(incident, DECLARED, START + 600) == START + 900
+
+
+def test_a_missed_response_is_told_once_however_long_the_service_was_away() -> None:
+    incident = evolve(None, opened(Severity.P1))
+    away = START + 100_000
+    event = late(incident, away)
+    assert event is not None
+    incident = add(incident, event, away)
+    assert late(incident, away + 100_000) is None
+
+
+def test_whoever_acknowledges_or_takes_over_stops_the_clock() -> None:
+    incident = evolve(None, opened(Severity.P1))
+    assert late(add(incident, ev.Acknowledged("ana", "cli"), START + 1), START + 10_000) is None
+    owned = add(incident, ev.TakenOver("ana", "cli"), START + 1)
+    assert not isinstance(late(owned, START + 10_000), ev.ResponseMissed)
+
+
+def test_a_severity_that_rises_has_its_time_from_then_on() -> None:
+    incident = evolve(None, opened(Severity.P4))
+    incident = add(incident, ev.SeverityChanged(Severity.P1, "ana", "cli", "worse"), START + 7000)
+    assert late(incident, START + 7000 + 899) is None
+    assert late(incident, START + 7000 + 900) == ev.ResponseMissed(Severity.P1, 900.0)
+
+
+def test_a_severity_that_falls_is_not_told_a_second_time_and_one_that_rises_is() -> None:
+    incident = evolve(None, opened(Severity.P2))
+    incident = add(incident, ev.ResponseMissed(Severity.P2, WITHIN[Severity.P2]), START + 3600)
+    lower = add(incident, ev.SeverityChanged(Severity.P3, "ana", "cli", "less"), START + 3700)
+    assert late(lower, START + 1_000_000) is None
+    higher = add(incident, ev.SeverityChanged(Severity.P1, "ana", "cli", "worse"), START + 3700)
+    assert late(higher, START + 3700 + 900) == ev.ResponseMissed(Severity.P1, 900.0)
+
+
+def test_a_missed_response_calls_people_and_leaves_automation_on() -> None:
+    life = Life(playbook(step("restart")))
+    life.diagnosed()
+    before = life.incident
+    missed = Recorded(before.id, before.seq + 1, life.now, ev.ResponseMissed(Severity.P2, 3600.0))
+    after = evolve(before, missed)
+    assert after.automatic
+    told = rows(before, after, [missed], ["slack", "escalation:webhook"])
+    assert [(row.lane, row.kind, row.payload["kind"]) for row in told] == [
+        ("slack", "thread", "response_missed"),
+        ("escalation:webhook", "page", "response_missed"),
+    ]
+    assert {row.payload["text"] for row in told} == {"Nobody acknowledged this P2 within 1 h. People are called."}
+
+
+@pytest.mark.parametrize("mode", ["observe", "act"])
+def test_what_is_only_observed_calls_nobody(mode: str) -> None:
+    life = Life(playbook(step("restart")), mode=mode)
+    life.diagnosed()
+    life.advance(WITHIN[Severity.P2])
+    assert ("ResponseMissed" in life.kinds()) is (mode == "act")
+
+
+def test_a_log_from_before_these_times_counts_from_its_opening() -> None:
+    incident = replay([opened(Severity.P1)])
+    assert incident is not None
+    assert incident.severity_since == 0.0
+    assert wake(incident, DECLARED, START) == START + 900
