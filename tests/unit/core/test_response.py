@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from receiver.chat.slack.blocks import broadcasts, calls
 from receiver.core import events as ev
 from receiver.core.declared import DECLARED, declared
 from receiver.core.events import Recorded
@@ -14,6 +15,8 @@ from receiver.core.principal import Principal
 from receiver.core.response import WITHIN
 from receiver.core.severity import Severity
 from receiver.core.telling import rows
+from receiver.counting import count
+from receiver.metrics import Metrics
 from tests.unit.core.life import Life, playbook, step
 
 ANA = Principal("ana", "cli")
@@ -89,6 +92,16 @@ def test_a_missed_response_calls_people_and_leaves_automation_on() -> None:
         ("escalation:webhook", "page", "response_missed"),
     ]
     assert {row.payload["text"] for row in told} == {"Nobody acknowledged this P2 within 1 h. People are called."}
+
+
+def test_a_missed_response_is_loud_in_slack_with_its_mention_and_counted_by_severity() -> None:
+    entry = {"kind": "response_missed", "tone": "bad", "text": "late"}
+    assert calls(entry)
+    assert broadcasts(entry)
+    metrics = Metrics()
+    count(metrics, [Recorded("i-1", 2, START, ev.ResponseMissed(Severity.P1, 900.0))])
+    assert metrics.registry.get_sample_value("remediator_responses_missed_total", {"severity": "P1"}) == 1.0
+    assert metrics.registry.get_sample_value("remediator_responses_missed_total", {"severity": "P4"}) == 0.0
 
 
 @pytest.mark.parametrize("mode", ["observe", "act"])
