@@ -12,6 +12,9 @@ def count(metrics: Metrics, recorded: Sequence[ev.Recorded]) -> None:
     """Count the events of a unit."""
     for one in recorded:
         match one.event:
+            case ev.AlertsChanged():
+                # The most frequent by far, counted with the webhook.
+                pass
             case ev.StepRefused(guardrail=guardrail):
                 metrics.refusals.labels(guardrail).inc()
             case ev.Verified(verdict=verdict):

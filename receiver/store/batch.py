@@ -139,21 +139,23 @@ class Batch:
 
     def _checked(self, unit: Unit, changes: Changes) -> dict[str, Incident]:
         """Return the new states by id, after comparing them with what is stored."""
-        seen = self.seen
+        stored = self.seen.incidents
         states = {state.id: state for state in changes.incidents}
         if len(states) < len(changes.incidents):
             raise InvalidChanges("the same incident twice in one unit")
-        added = _event_counts(changes.events)
-        if added.keys() - states.keys():
-            raise InvalidChanges(f"events without the state that they lead to: {sorted(added.keys() - states.keys())}")
+        last = {name: stored[name].state.seq if name in stored else 0 for name in states}
+        for recorded in changes.events:
+            name = recorded.incident
+            if name not in last:
+                raise InvalidChanges(f"events of {name} without the state that they lead to")
+            if recorded.seq != last[name] + 1:
+                raise InvalidChanges(f"{name}: event {recorded.seq} follows {last[name]}")
+            last[name] = recorded.seq
         for name, state in states.items():
-            kept = seen.incidents.get(name)
-            before = 0 if kept is None else kept.state.seq
-            if state.seq != before + added.get(name, 0):
-                raise InvalidChanges(f"{name}: seq {state.seq}, but {before} is stored and {added.get(name, 0)} added")
-            if kept is not None and kept.state.target != state.target:
-                raise InvalidChanges(f"{name}: an incident keeps its target {kept.state.target}")
-        _check_order(changes.events, {name: states[name].seq - count for name, count in added.items()})
+            if state.seq != last[name]:
+                raise InvalidChanges(f"{name}: seq {state.seq}, but what is stored and added ends with {last[name]}")
+            if name in stored and stored[name].state.target != state.target:
+                raise InvalidChanges(f"{name}: an incident keeps its target {stored[name].state.target}")
         self._check_open(states)
         self._check_named(unit, changes, states)
         return states
@@ -278,17 +280,3 @@ class Batch:
             self.repeats[latest.n] = (self.repeats.get(latest.n, (0, at))[0] + 1, at)
         else:
             self.alerts[fingerprint] = (*row[:5], row[5] + 1, at)
-
-
-def _event_counts(events: Sequence[Recorded]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for recorded in events:
-        counts[recorded.incident] = counts.get(recorded.incident, 0) + 1
-    return counts
-
-
-def _check_order(events: Sequence[Recorded], last: dict[str, int]) -> None:
-    for recorded in events:
-        if recorded.seq != last[recorded.incident] + 1:
-            raise InvalidChanges(f"{recorded.incident}: event {recorded.seq} follows {last[recorded.incident]}")
-        last[recorded.incident] = recorded.seq
