@@ -17,6 +17,8 @@ class User:
     tz: str = "Europe/Berlin"
     is_bot: bool = False
     deleted: bool = False
+    is_guest: bool = False
+    """A single-channel guest: not a member, whatever their address."""
 
 
 @dataclass(slots=True)

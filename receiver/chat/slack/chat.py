@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import structlog
 
 from receiver.chat.slack import blocks
 from receiver.chat.slack.api import Api, SlackRefused
 from receiver.chat.slack.blocks import Look, Message
+from receiver.chat.slack.text import safe
 from receiver.core.redaction import hide
 from receiver.ports import ChatError, Clock
 
@@ -184,15 +185,8 @@ class SlackChat:
         return [self._redacted(inner) for inner in value] if isinstance(value, list) else value
 
     def safe(self, value: T) -> T:
-        """Return what is to be rendered without the credentials in its texts: a cut would leave halves of them."""
-        shown: Any = value
-        if isinstance(value, str):
-            shown = self._redact(value)
-        elif isinstance(value, Mapping):
-            shown = {name: self.safe(inner) for name, inner in value.items()}
-        elif isinstance(value, list | tuple):
-            shown = [self.safe(inner) for inner in value]
-        return cast("T", shown)
+        """Return what is to be rendered without the credentials in its texts."""
+        return safe(value, self._redact)
 
     async def told(self, incident: str, reference: str, since: float) -> dict[str, str]:
         """Return where each of our keys is in a thread, from a time on."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from receiver.chat.slack import modals
 from receiver.chat.slack.buttons import link
-from receiver.chat.slack.desk import SOON, Desk
+from receiver.chat.slack.desk import SOON, Desk, outcome
 from receiver.chat.slack.modals import Kill
 from receiver.chat.slack.text import code, escape
 from receiver.chat.slack.verbs import open_modal, principal, refused, said, text_of
@@ -17,7 +17,7 @@ from receiver.chat.slack.whose import SlackUser
 from receiver.core.incident import Incident
 from receiver.core.timeline import header
 from receiver.people import Person, Role
-from receiver.ports import IncidentFilter, StoreUnavailable
+from receiver.ports import IncidentFilter
 
 Json = dict[str, Any]
 
@@ -64,12 +64,13 @@ class Commands:
         task = self._desk.begin(self._said(form))
         await asyncio.wait([task], timeout=SOON)
         if task.done():
-            return self._desk.answers.message(task.result()) if task.result() else None
-        self._desk.beside(self._send_later(task, form.get("response_url")))
+            text = await outcome(task)
+            return self._desk.answers.message(text) if text else None
+        _ = self._desk.follow(self._send_later(task, form.get("response_url")))
         return None
 
     async def _send_later(self, task: asyncio.Task[str], url: object) -> None:
-        if text := await task:
+        if text := await outcome(task):
             await self._desk.answers.send(url, text)
 
     async def _said(self, form: Mapping[str, str]) -> str:
@@ -83,10 +84,7 @@ class Commands:
         person = await self._desk.whose.person(who) if who is not None else None
         if who is None or person is None or not person.may(role):
             return refused(who, person, role, what=f"/remediator {verb}", of=" ".join(given[:1])[:60])
-        try:
-            return await self._do(verb, given, person, who, text_of(form.get("trigger_id")))
-        except StoreUnavailable as error:
-            return f"Nothing was done, the store does not answer: {escape(error)}. Try again."
+        return await self._do(verb, given, person, who, text_of(form.get("trigger_id")))
 
     async def _do(self, verb: str, given: list[str], person: Person, who: SlackUser, trigger: str) -> str:
         match verb:
@@ -106,7 +104,7 @@ class Commands:
         answer = await self._desk.operations.vote(
             incident, by=principal(person, who), approve=verb == "approve", reason=reason
         )
-        return said(answer, incident)
+        return said(answer, incident, self._desk.answers.safe)
 
     async def _status(self, person: Person) -> str:
         items = (await self._desk.store.incidents(IncidentFilter(open_only=True, limit=COUNTED))).items
@@ -133,7 +131,7 @@ class Commands:
     def _line(self, incident: Incident) -> str:
         page = link(incident.id, self._page)
         name = f"<{page}|{incident.id}>" if page else code(incident.id)
-        return f"{name} {escape(header(incident).title, 250)}"
+        return f"{name} {escape(self._desk.answers.safe(header(incident).title), 250)}"
 
     async def _kill(self, given: list[str], trigger: str) -> str:
         word = given[0].lower() if given else ""

@@ -7,14 +7,15 @@ and worked on beside; a sent modal is answered with what became of it, after two
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final, TypeVar
 
 import structlog
 
 from receiver.chat.slack import modals
 from receiver.chat.slack.api import Api, SlackRefused
-from receiver.chat.slack.blocks import DECISIONS
+from receiver.chat.slack.blocks import DECISIONS, Card
 from receiver.chat.slack.buttons import VOTES, Press, Verb, read
 from receiver.chat.slack.modals import Kill, Submitted
 from receiver.chat.slack.private import PrivateAnswers
@@ -35,6 +36,7 @@ from receiver.chat.slack.verbs import (
     user_of,
 )
 from receiver.chat.slack.whose import SlackUser, Whose
+from receiver.core.events import Recorded
 from receiver.core.principal import Principal
 from receiver.people import Role
 from receiver.ports import ChatError, Store, StoreUnavailable, TooBusy
@@ -53,6 +55,8 @@ LOOK: Final = 0.5
 
 DRAIN: Final = 5.0
 """Seconds at a stop for what was pressed before it."""
+
+FAILED: Final = "The service failed at this; its log says why. Look at what stands before you try again."
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -94,7 +98,7 @@ class Desk:
         """
         match payload.get("type"):
             case "block_actions":
-                self.beside(self._pressed(payload))
+                _ = self.begin(self._pressed(payload))
             case "view_submission":
                 return await self._submitted(payload)
             case _:
@@ -107,18 +111,19 @@ class Desk:
         if len(self._tasks) >= MOST:
             work.close()
             raise TooBusy
+        return self.follow(work)
+
+    def follow(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Go on beside with what was begun."""
         task = asyncio.create_task(work, name="slack press")
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
-    def beside(self, work: Coroutine[Any, Any, None]) -> None:
-        """Begin to work on something whose end nobody waits for; raises TooBusy."""
-        _ = self.begin(work)
-
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, StoreUnavailable):
             _log.error("slack.press_broken", exc_info=error)
 
     async def close(self) -> None:
@@ -136,28 +141,22 @@ class Desk:
         if press is None or press.verb is Verb.OPEN:
             return
         url, thread = payload.get("response_url"), text_of(inside(payload, "container").get("thread_ts"))
-        try:
-            told = await self._do(press, user_of(payload), text_of(payload.get("trigger_id")))
-        except StoreUnavailable as error:
-            told = f"Nothing was recorded, the store does not answer: {escape(error)}. Press again."
-        if told:
+        work = self.follow(self._do(press, user_of(payload), text_of(payload.get("trigger_id"))))
+        if told := await outcome(work):
             await self.answers.send(url, told, thread or None)
 
     async def _do(self, press: Press, who: SlackUser | None, trigger: str) -> str:
         """Do what a button asks for; returns what the person is told, empty when a modal tells them."""
-        role = ROLES[press.verb]
-        asks = press.verb in {Verb.DENY, Verb.APPROVE_SAYING_WHY}
+        role, asks = ROLES[press.verb], press.verb in {Verb.DENY, Verb.APPROVE_SAYING_WHY}
         person = self.whose.known(who) if who is not None else None
-        if person is None and who is not None and self.whose.asks and not asks:
+        if person is None and who is not None and self.whose.asks:
+            if asks:
+                # The trigger id doesn't wait for Slack to say who they are; that is asked when the modal is sent.
+                return await self._ask(press, trigger)
             person = await self.whose.person(who)
-        unknown = person is None and self.whose.asks and asks
-        if who is None or (not unknown and (person is None or not person.may(role))):
+        if who is None or person is None or not person.may(role):
             return refused(who, person, role, what=str(press.verb), of=press.incident)
-        if asks:
-            return await self._ask(press, trigger)
-        if person is None:
-            return refused(who, person, role, what=str(press.verb), of=press.incident)
-        return await self._act(press, principal(person, who))
+        return await self._ask(press, trigger) if asks else await self._act(press, principal(person, who))
 
     async def _ask(self, press: Press, trigger: str) -> str:
         """Open the modal for a reason, unless the press came too late."""
@@ -183,7 +182,7 @@ class Desk:
                 return await self._planned.again(press.incident, press.approval or "")
             case _:
                 return (await self._vote(press, by, ""))[1]
-        return said(answer, press.incident)
+        return said(answer, press.incident, self.answers.safe)
 
     async def _vote(self, press: Press, by: Principal, reason: str) -> tuple[bool, str]:
         """Vote; returns whether it counts and what the person is told: when too late, the decision that stands."""
@@ -192,7 +191,7 @@ class Desk:
             press.incident, by=by, approve=approve, reason=reason, approval=press.approval
         )
         late = "" if answer.ok else await self.too_late(press)
-        return answer.ok, late or said(answer, press.incident)
+        return answer.ok, late or said(answer, press.incident, self.answers.safe)
 
     async def too_late(self, press: Press) -> str:
         """Return how what a vote is about was decided, empty while it waits."""
@@ -202,7 +201,7 @@ class Desk:
         approval = incident.approval if incident is not None else None
         if approval is not None and approval.id == press.approval and approval.state == "pending":
             return ""
-        card = card_of(await log_of(self.store, press.incident), press.approval, "")
+        card = self._card(await log_of(self.store, press.incident), press.approval)
         if card is None:
             return f"{code(press.incident)} asks for nothing of the kind; this button changed nothing."
         mark, word = DECISIONS.get(card.state, ("⏹️", "Over"))
@@ -210,6 +209,10 @@ class Desk:
             word, mark = "Not open any more", "⏹️"
         decision = f": {escape(card.decision, 700)}" if card.decision else ""
         return f"{mark} Too late. Step {escape(card.step, 90)}: {word.lower()}{decision}. Your press changed nothing."
+
+    def _card(self, log: Sequence[Recorded], approval: str) -> Card | None:
+        card = card_of(log, approval, "")
+        return Card(**self.answers.safe(asdict(card))) if card is not None else None
 
     # --- modals -----------------------------------------------------------------------------------------------------
 
@@ -224,7 +227,7 @@ class Desk:
         task = self.begin(self._sent(sent, who))
         await asyncio.wait([task], timeout=SOON)
         if not task.done():
-            self.beside(self._say_later(task, text_of(view.get("id"))))
+            _ = self.follow(self._say_later(task, text_of(view.get("id"))))
             return {"response_action": "update", "view": modals.told("Being recorded", "This window will say it.")}
         return _settled(task)
 
@@ -239,7 +242,7 @@ class Desk:
             if isinstance(sent.about, Kill):
                 answer = await self.operations.kill(on=sent.about.on, by=by, playbook=sent.about.playbook)
                 _log.warning("the kill switch: %s", answer.text, person=by.person, via=VIA)
-                return False, said(answer, "")
+                return False, said(answer, "", self.answers.safe)
             return await self._vote(sent.about, by, sent.reason)
         except StoreUnavailable as error:
             return False, f"Nothing was recorded, the store does not answer: {escape(error)}. Try again."
@@ -254,10 +257,21 @@ class Desk:
             _log.warning("slack.modal_not_updated", error=str(error))
 
 
+async def outcome(task: asyncio.Task[str]) -> str:
+    """Return what a person is told of work that may fail; a defect is in the log already."""
+    await asyncio.wait([task])
+    if task.cancelled():
+        return "The service stops; nothing is known of it. Look, and press again."
+    error = task.exception()
+    if isinstance(error, StoreUnavailable):
+        return f"Nothing was recorded, the store does not answer: {escape(error)}. Try again."
+    return FAILED if error is not None else task.result()
+
+
 def _settled(task: asyncio.Task[tuple[bool, str]]) -> Json:
     """Return the answer to a modal whose work is done."""
     if task.cancelled() or task.exception() is not None:
-        return {"response_action": "update", "view": modals.told("Not done", "The service failed; its log says why.")}
+        return {"response_action": "update", "view": modals.told("Not done", FAILED)}
     closes, text = task.result()
     return (
         {"response_action": "clear"} if closes else {"response_action": "update", "view": modals.told("Answer", text)}

@@ -30,11 +30,13 @@ class DryRun:
     Args:
         store: for the incident and what was asked.
         simulate: says what would be done about alerts.
+        safe: takes credentials out of the texts of what is to be rendered.
     """
 
-    def __init__(self, store: Store, simulate: Simulate) -> None:
+    def __init__(self, store: Store, simulate: Simulate, safe: Callable[[Json], Json]) -> None:
         self._store = store
         self._simulate = simulate
+        self._safe = safe
 
     async def again(self, incident: str, approval: str) -> str:
         """Return the plan of what is asked, made anew, beside what people were asked; in Slack's form."""
@@ -51,12 +53,13 @@ class DryRun:
         found = next((one for one in steps if one.get("step") == asked.step), None)
         if found is None:
             return f"Today's playbooks have no step {escape(asked.step, 90)} for this alert."
-        return "\n".join(_lines(asked, found))
+        before = hide_deep({"summary": asked.summary, "steps": list(asked.plan.get("steps", ()))})
+        return "\n".join(_lines(asked.step, self._safe(before), self._safe(found)))
 
 
-def _lines(asked: ev.ApprovalAsked, found: Mapping[str, Any]) -> list[str]:
+def _lines(step: str, before: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     plan, refused = found.get("plan"), found.get("refused")
-    lines = [f"*Dry run of step {escape(asked.step, 90)}, made now; nothing was changed.*"]
+    lines = [f"*Dry run of step {escape(step, 90)}, made now; nothing was changed.*"]
     if plan is None:
         return [*lines, f"It can't be planned: {escape(refused['reason'] if refused else 'not known why', 500)}"]
     lines.append(escape(plan["summary"], 500))
@@ -66,7 +69,6 @@ def _lines(asked: ev.ApprovalAsked, found: Mapping[str, Any]) -> list[str]:
     lines.append(WOULD.get(str(found.get("would")), ""))
     against = [one for one in found.get("guardrails", ()) if one.get("word") != "allowed"]
     lines += [f"· {escape(one['guardrail'], 60)}: {escape(one['reason'], 200)}" for one in against[:10]]
-    before = hide_deep({"summary": asked.summary, "steps": list(asked.plan.get("steps", ()))})
     same = (before["summary"], before["steps"]) == (plan["summary"], list(plan["steps"]))
     lines.append("It is what people were asked about." if same else "*It differs from what people were asked about.*")
     return lines

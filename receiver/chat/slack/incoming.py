@@ -59,7 +59,7 @@ def slack_incoming(
     api = SlackApi(settings.slack_api_url, settings.slack_token, http)
     whose = Whose(people, clock, api if settings.slack_email == "on" else None)
     answers = PrivateAnswers(http, settings.slack_api_url, redaction(settings.secrets))
-    desk = Desk(store, operations, whose, answers, api, DryRun(store, simulate))
+    desk = Desk(store, operations, whose, answers, api, DryRun(store, simulate, answers.safe))
     return Incoming(desk, Commands(desk, settings.external_url or "", settings.mode))
 
 

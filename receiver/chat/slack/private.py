@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 import structlog
 
-from receiver.chat.slack.text import mrkdwn
+from receiver.chat.slack.text import mrkdwn, safe
 
 HOME: Final = "slack.com"
 LONGEST: Final = 2900
 TIMEOUT: Final = httpx.Timeout(5.0)
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -48,6 +49,10 @@ class PrivateAnswers:
         self._http = http
         self._api = urlsplit(api_url)
         self._redact = redact
+
+    def safe(self, value: T) -> T:
+        """Return what is to be rendered without the credentials in its texts."""
+        return safe(value, self._redact)
 
     def message(self, text: str, thread_ts: str | None = None) -> Json:
         """Return a private answer without credentials, as the body of an answer."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 from receiver.core.phrases import clean
 from receiver.core.redaction import hide
+
+T = TypeVar("T")
 
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 LAST_TIME: Final = 253_402_300_800
@@ -30,6 +33,18 @@ def escape(text: object, limit: int = 1000) -> str:
         kept.append(one)
         room -= len(one)
     return "".join(kept) + "…"
+
+
+def safe(value: T, redact: Callable[[str], str]) -> T:
+    """Return what is to be rendered without the credentials in its texts: a cut would leave halves of them."""
+    shown: Any = value
+    if isinstance(value, str):
+        shown = redact(value)
+    elif isinstance(value, Mapping):
+        shown = {name: safe(inner, redact) for name, inner in value.items()}
+    elif isinstance(value, list | tuple):
+        shown = [safe(inner, redact) for inner in value]
+    return cast("T", shown)
 
 
 def said(text: object, limit: int = 1000) -> str:

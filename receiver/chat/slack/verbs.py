@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 import structlog
@@ -106,10 +106,10 @@ def refused(who: SlackUser | None, person: Person | None, role: Role, *, what: s
     return f"{escape(person.name, 100)}, this needs the role {code(role)} in people.yaml; nothing was done."
 
 
-def said(answer: Answer, incident: str) -> str:
-    """Return an answer for Slack."""
+def said(answer: Answer, incident: str, safe: Callable[[str], str]) -> str:
+    """Return an answer for Slack; `safe` takes credentials out, for answers repeat reasons."""
     mark = "✔" if answer.ok else "✖ Not done:"
-    return f"{mark} {escape(answer.text)}{f' ({code(incident)})' if incident else ''}"
+    return f"{mark} {escape(safe(answer.text))}{f' ({code(incident)})' if incident else ''}"
 
 
 async def open_modal(api: Api, trigger: str, view: Json) -> str:

@@ -149,7 +149,9 @@ def _opened(one: Scene, users: dict[str, User], people: People, *, by_email: boo
     holder: list[Office] = []
     whose = Whose(lambda: holder[0].people, world.clock, api if by_email else None)
     answers = PrivateAnswers(one.http, "http://slack.example/api", hide)
-    desk = Desk(world.store, world.operations, whose, answers, api, DryRun(world.store, world.simulator.simulate))
+    desk = Desk(
+        world.store, world.operations, whose, answers, api, DryRun(world.store, world.simulator.simulate, answers.safe)
+    )
     incoming = Incoming(desk, Commands(desk, "https://remediator.example", "act"))
     door = door_of(SlackDoor([SIGNING_SECRET], world.clock, incoming))
     office = Office(one, users, Hands(one.double), desk, door, people)

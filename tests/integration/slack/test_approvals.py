@@ -10,6 +10,7 @@ from receiver.core import events as ev
 from receiver.core.incident import Phase
 from receiver.core.playbook import ApprovalPolicy, Step
 from receiver.core.principal import Principal
+from receiver.people import People, Role
 from tests.integration.slack.hands import Office, office
 from tests.integration.slack.scene import shown
 from tests.simulation.world import playbook, policy, step
@@ -124,6 +125,16 @@ async def test_a_button_without_the_reason_that_is_needed_does_not_get_around_it
         told = await one.press("ann", Verb.APPROVE, one.card(), seen=seen)
         assert "a reason is needed to approve restart" in told
         assert await started(one) == 0
+
+
+async def test_a_window_counts_only_while_its_sender_has_the_role(tmp_path: Path) -> None:
+    async with office(tmp_path, ONE) as one:
+        await one.asked()
+        await one.press("bob", Verb.DENY, one.card())
+        bob = one.people.by_id["bob"]
+        one.people = People({"bob": replace(bob, roles=frozenset({Role.VIEWER}))})
+        assert "this needs the role `approver`" in await one.submit("bob", "not now")
+        assert not any(isinstance(event, ev.Voted) for event in await events(one))
 
 
 async def test_a_modal_that_was_sent_too_late_names_the_decision(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ import pytest
 
 from receiver.chat.slack.private import PrivateAnswers
 from receiver.core.redaction import hide
+from receiver.ports import TooBusy
 from receiver.web.slack import COMMAND, INTERACTIVITY, MAX_BODY, MOST, SlackDoor
 from tests.integration.slack.hands import door_of
 from tests.simulation.world import FakeClock
 from tests.slack_double.signing import Signed
-from tests.unit.web.fakes import Edge
+from tests.unit.web.fakes import Edge, FixedClock
 
 pytestmark = pytest.mark.anyio
 
@@ -70,6 +71,25 @@ async def test_without_a_secret_there_is_no_door() -> None:
     async with edge.client() as client:
         for path in (INTERACTIVITY, COMMAND):
             assert (await client.post(path, content=b"payload={}")).status_code == 404
+
+
+async def test_with_a_secret_there_is_one_and_what_is_too_much_is_503() -> None:
+    class Full(Keeping):
+        async def interactive(self, payload: Mapping[str, Any]) -> dict[str, Any] | None:
+            raise TooBusy
+
+    environment = {
+        "REMEDIATOR_SLACK_TOKEN": "xoxb-1",
+        "REMEDIATOR_SLACK_CHANNEL": "C0123ABCD",
+        "REMEDIATOR_SLACK_SIGNING_SECRET": f"{OLD}\n{NEW}".replace(" ", "-"),
+    }
+    edge = Edge(environment=environment, slack=Full())
+    signed = Signed(NEW.replace(" ", "-"), str(int(FixedClock().now())), b"payload=%7B%7D")
+    async with edge.client(host="remediator.example") as client:
+        answer = await client.post(INTERACTIVITY, content=signed.body, headers=signed.headers)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert (await client.get(INTERACTIVITY)).status_code == 405
+        assert (await client.post(COMMAND, content=signed.body, headers=signed.headers)).status_code == 401, "a replay"
 
 
 @pytest.mark.parametrize("secret", [OLD, NEW])

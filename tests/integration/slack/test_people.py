@@ -76,25 +76,13 @@ def _gone(user: User) -> None:
     user.deleted = True
 
 
-@pytest.mark.parametrize("spoil", [_bot, _gone])
-async def test_bots_and_who_has_left_are_nobody(place: Place, spoil: Callable[[User], None]) -> None:
+def _guest(user: User) -> None:
+    user.is_guest = True
+
+
+@pytest.mark.parametrize("spoil", [_bot, _gone, _guest])
+async def test_bots_guests_and_who_has_left_are_nobody(place: Place, spoil: Callable[[User], None]) -> None:
     spoil(place.user)
-    assert await place.whose.person(place.of(place.user)) is None
-
-
-@pytest.mark.parametrize("outsider", ["is_stranger", "is_restricted", "is_ultra_restricted"])
-async def test_guests_and_strangers_are_nobody_whatever_their_address(
-    place: Place, monkeypatch: pytest.MonkeyPatch, outsider: str
-) -> None:
-    call = place.api.call
-
-    async def spoiled(method: str, **arguments: object) -> dict[str, object]:
-        answer = await call(method, **arguments)
-        if method == "users.info":
-            answer["user"][outsider] = True
-        return answer
-
-    monkeypatch.setattr(place.api, "call", spoiled)
     assert await place.whose.person(place.of(place.user)) is None
 
 

@@ -15,7 +15,7 @@ from receiver.core.incident import Phase
 from receiver.core.severity import Severity
 from tests.slack_double.blockkit import check_blocks
 
-LOOK = Look("https://remediator.example", {"P1": "<!subteam^S0123456>"})
+LOOK = Look("https://remediator.example", {"P1": "<!subteam^S0123456>"}, buttons=True)
 HEADER: dict[str, Any] = {
     "incident": "i-k3f9x2qd", "state": "acting", "severity": "P1", "playbook": "service-down", "target": "api",
     "alert": "ServiceDown", "mode": "act", "firing": 2, "alerts": 3, "acting": "remediator: step restart",

@@ -1,0 +1,79 @@
+"""Buttons and windows: what they carry is what is read back, and nothing else is taken."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from receiver.chat.slack import blocks, modals
+from receiver.chat.slack.blocks import Card, Look
+from receiver.chat.slack.buttons import LABELS, PREFIX, VOTES, Press, Verb, read
+from receiver.chat.slack.modals import Kill, Submitted
+from receiver.chat.slack.verbs import ROLES
+from tests.slack_double.blockkit import check_view
+from tests.unit.slack.test_blocks import HEADER
+
+CARD = Card("p-k3f9x2qdm4", "restart", "restart api", 1, 1.8e9, reason_required=False)
+
+
+def elements(message: blocks.Message) -> list[dict[str, Any]]:
+    return [element for block in message.blocks if block["type"] == "actions" for element in block["elements"]]
+
+
+def test_each_button_has_a_label_a_role_and_is_read_back() -> None:
+    assert set(LABELS) == set(ROLES) == set(Verb)
+    for verb in Verb:
+        press = Press(verb, "i-k3f9x2qd", "p-k3f9x2qdm4" if verb in VOTES else None)
+        assert read(f"{PREFIX}{verb}", press.value) == press
+
+
+def test_a_vote_without_the_request_that_it_answers_is_none() -> None:
+    for verb in VOTES:
+        assert read(f"{PREFIX}{verb}", "i-k3f9x2qd") is None
+
+
+@given(st.one_of(st.text(), st.none(), st.integers(), st.lists(st.text())), st.one_of(st.text(), st.none()))
+def test_nothing_else_is_read_as_a_press(action: object, value: object) -> None:
+    assert read(action, value) is None
+    assert read(f"{PREFIX}approve", value) is None
+
+
+def test_buttons_are_shown_only_where_a_press_would_arrive() -> None:
+    page = "https://remediator.example"
+    assert elements(blocks.header("i-1", HEADER, Look(page))) == []
+    assert elements(blocks.card("i-1", CARD, Look(page))) == []
+    assert [one["action_id"] for one in elements(blocks.card("i-1", CARD, Look(buttons=True)))] == [
+        f"{PREFIX}{verb}" for verb in ("approve", "deny", "plan")
+    ], "without an address there is nothing to open"
+
+
+@pytest.mark.parametrize("state", ["approved", "denied", "expired", "superseded", "cancelled"])
+def test_what_is_decided_has_only_text(state: str) -> None:
+    decided = Card("p-1", "restart", "restart api", 1, 1.8e9, reason_required=True, state=state, decision="so")
+    assert elements(blocks.card("i-1", decided, Look("https://remediator.example", buttons=True))) == []
+
+
+@pytest.mark.parametrize("verb", [Verb.DENY, Verb.APPROVE_SAYING_WHY])
+def test_a_window_for_a_reason_is_one_that_slack_takes_and_carries_its_vote(verb: Verb) -> None:
+    press = Press(verb, "i-k3f9x2qd", "p-k3f9x2qdm4")
+    view = check_view(modals.ask_reason(press))
+    state = {"values": {"reason": {"reason": {"value": "  because  "}}}}
+    assert modals.submitted({**view, "state": state}) == Submitted(press, "because")
+
+
+@pytest.mark.parametrize("kill", [Kill(on=True), Kill(on=False, playbook="service-down")])
+def test_a_window_for_the_kill_switch_carries_what_is_confirmed(kill: Kill) -> None:
+    assert kill.usable
+    assert modals.submitted(check_view(modals.confirm_kill(kill))) == Submitted(kill, "")
+
+
+@pytest.mark.parametrize("name", ["a b", "<!channel>", "x" * 201, "\n"])
+def test_a_kill_switch_of_what_can_not_be_a_playbook_is_not_usable(name: str) -> None:
+    assert not Kill(on=True, playbook=name).usable
+
+
+def test_a_window_that_only_says_something_is_one_that_slack_takes() -> None:
+    assert check_view(modals.told("Answer", "x" * 2000))
+    assert check_view(modals.told("Answer", ""))
+    assert modals.submitted(modals.told("Answer", "")) is None
