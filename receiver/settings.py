@@ -15,6 +15,7 @@ from typing import Any, Final
 from receiver import settings_values as kind
 from receiver.core.durations import format_duration
 from receiver.errors import SettingsError
+from receiver.settings_signin import SignInSettings
 from receiver.settings_slack import SlackSettings
 from receiver.settings_values import Address, Located, hide_path, read_secret, size_text, url_secrets
 from receiver.settings_values import about as _about
@@ -32,7 +33,7 @@ SHORTEST_TOKEN: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(SlackSettings):
+class Settings(SlackSettings, SignInSettings):
     """Everything that can be set. Durations are seconds, sizes bytes.
 
     `sources` says for each setting where its value came from; `warnings` what a person should know about them.
@@ -175,7 +176,7 @@ class Settings(SlackSettings):
         return tuple(secret for secret in (*listed, *within) if secret)
 
 
-_LAST: Final = {one.name for one in fields(SlackSettings)}
+_LAST: Final = {one.name for part in (SlackSettings, SignInSettings) for one in fields(part)}
 SETTINGS: Final[tuple[Field[Any], ...]] = tuple(
     sorted((one for one in fields(Settings) if one.metadata), key=lambda one: one.name in _LAST)
 )
@@ -274,7 +275,7 @@ def _contradictions(settings: Settings) -> list[str]:
         found.append("REMEDIATOR_ESCALATION_URL is set without REMEDIATOR_ESCALATION_SECRET, its signature's key")
     if any(not one.isascii() for one in (*settings.webhook_tokens, *settings.metrics_tokens)):
         found.append("a token has characters beyond ASCII, which no HTTP header carries reliably")
-    return [*found, *settings.slack_contradictions()]
+    return [*found, *settings.slack_contradictions(), *settings.sign_in_contradictions()]
 
 
 def _weak(settings: Settings) -> list[str]:

@@ -151,6 +151,18 @@ def token(text: str) -> str:
     return stripped
 
 
+def header_name(text: str) -> str:
+    """Read the name of an HTTP header.
+
+    Raises:
+        ValueError: it has other characters than letters, digits and dashes.
+    """
+    stripped = text.strip()
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,100}", stripped, re.ASCII):
+        raise ValueError(f"{text!r} is no name of a header such as X-Forwarded-User")
+    return stripped
+
+
 def channel(text: str) -> str:
     """Read the id of a Slack channel.
 
@@ -173,6 +185,42 @@ def mention(text: str) -> str:
     if stripped not in {"here", "channel", "everyone"} and not _CALLED.fullmatch(stripped):
         raise ValueError(f"{text!r} is neither the id of a user (U...) or a user group (S...) nor here or channel")
     return stripped
+
+
+class Several:
+    """Reads some of these words, each once, in the order given; at least one."""
+
+    def __init__(self, *allowed: str) -> None:
+        self._allowed = allowed
+        self.metavar = "|".join(allowed) + ",..."
+
+    def __call__(self, text: str) -> tuple[str, ...]:
+        """Read a text; raises ValueError."""
+        found = tuple(one.lower() for one in words(text))
+        for one in found:
+            if one not in self._allowed:
+                raise ValueError(f"{one!r} is none of {', '.join(self._allowed)}")
+        if not found or len(set(found)) < len(found):
+            raise ValueError(f"{text!r} names {'nothing' if not found else 'one twice'}; known are {self.metavar}")
+        return found
+
+
+def networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """Read addresses and CIDR ranges: `10.1.2.3, 10.0.0.0/8, fd00::/8`.
+
+    Raises:
+        ValueError: one is neither, or is every address there is.
+    """
+    found = []
+    for one in words(text):
+        try:
+            network = ipaddress.ip_network(one)
+        except ValueError:
+            raise ValueError(f"{one!r} is no address or range such as 10.0.0.0/8 (host bits must be 0)") from None
+        if network.prefixlen == 0:
+            raise ValueError(f"{one!r} is everybody")
+        found.append(network)
+    return tuple(found)
 
 
 class BySeverity:
@@ -368,6 +416,8 @@ _METAVARS: Mapping[Callable[[str], Any], str] = {
     channel: "ID",
     words: "NAME,...",
     severities: "P1,...",
+    networks: "CIDR,...",
+    header_name: "NAME",
     lines: "TEXT",
     address: "HOST:PORT",
     paths: "FILE,...",

@@ -22,6 +22,7 @@ from receiver.web.body import Disconnected
 from receiver.web.describing import TEXT, DescribedRoute, Guard, described
 from receiver.web.ingest import DESCRIBED, PATH, RETRY_AFTER, Ingest
 from receiver.web.openapi import document, rendered
+from receiver.web.pages.pages import page_routes
 from receiver.web.ports import Parts
 from receiver.web.problems import Problem, Receive, Scope, Send
 from receiver.web.slack import slack_routes
@@ -56,7 +57,7 @@ def _rest(parts: Parts) -> Starlette:
     api = [*Api(parts, auth).routes(), *Probes(parts, auth).routes(), *slack_routes(parts)]
     api.append(_document_route(parts, auth, api))
     app = Starlette(
-        routes=api,
+        routes=[*api, *page_routes(parts)],
         exception_handlers={
             Problem: _problem,
             HTTPException: _http_error,
@@ -136,7 +137,9 @@ def _guarded(send: Send) -> Send:
 
     async def guarded(message: Any) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), *extra]
+            headers = list(message.get("headers", ()))
+            there = {name for name, _ in headers}
+            message["headers"] = [*headers, *(one for one in extra if one[0] not in there)]
         await send(message)
 
     return guarded

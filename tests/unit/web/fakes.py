@@ -1,5 +1,6 @@
 """Stand-ins for what is behind the HTTP edge, and a client that needs no socket."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from receiver.core.alert import Alert
 from receiver.core.events import Opened, Recorded
 from receiver.core.fold import evolve
 from receiver.core.incident import Incident
+from receiver.core.playbook import Playbook
 from receiver.core.principal import Principal
 from receiver.core.severity import Severity
 from receiver.metrics import Metrics
@@ -148,7 +150,8 @@ class KeepingOperations:
 
 
 async def simulated(alerts: Sequence[Alert]) -> dict[str, Any]:
-    return {"mode": "observe", "alerts": [{"alert": alert.name} for alert in alerts]}
+    told = [{"alert": alert.name, "playbook": None, "reason": "none takes it"} for alert in alerts]
+    return {"mode": "observe", "alerts": told}
 
 
 class ListedStore:
@@ -162,6 +165,21 @@ class ListedStore:
         self.wanted: list[IncidentFilter] = []
         self.dead: list[Letter] = []
         self.down = False
+        self.values: dict[str, Any] = {}
+        self.playbooks: dict[str, Playbook] = {}
+
+    async def get(self, key: str) -> Any:
+        self._up()
+        return self.values.get(key)
+
+    async def put(self, key: str, value: Any) -> None:
+        self._up()
+        # As a real store does: what comes back is another object.
+        self.values[key] = json.loads(json.dumps(value))
+
+    async def playbook(self, version: str) -> Playbook | None:
+        self._up()
+        return self.playbooks.get(version)
 
     def add(self, incident_id: str, *rows: AlertRow) -> None:
         self.logs[incident_id] = [Recorded(incident_id, 1, NOW, opened())]
@@ -284,6 +302,7 @@ class Edge:
         self.reloaded = Reloaded(ok=True, text="reloaded: unchanged")
         self.people = people if people is not None else People()
         self.settings = load({}, environment or {})
+        self.clock = FixedClock()
         self.site = Site(
             Parts(
                 settings=self.settings,
@@ -291,7 +310,7 @@ class Edge:
                 operations=self.operations,
                 simulate=simulated,
                 store=self.store,  # type: ignore[arg-type] # only what the API reads
-                clock=FixedClock(),
+                clock=self.clock,
                 metrics=self.metrics,
                 health=self.health,
                 feed=self.feed,

@@ -281,7 +281,8 @@ async def test_simulating_changes_nothing() -> None:
     async with one.client() as client:
         headers = {"content-type": "application/json"}
         answer = await client.post("/api/v1/simulate", content=payload("01-single-firing"), headers=headers)
-    assert answer.json() == {"mode": "observe", "alerts": [{"alert": "Single"}], "unread": []}
+    alert = {"alert": "Single", "playbook": None, "reason": "none takes it"}
+    assert answer.json() == {"mode": "observe", "alerts": [alert], "unread": []}
     assert (one.engine.calls, one.operations.asked) == ([], [])
 
 
@@ -390,7 +391,7 @@ async def test_every_answer_forbids_sniffing_framing_and_caching(path: str) -> N
         ("DELETE", "/api/v1/incidents", 405),
         ("GET", "/-/reload", 405),
         ("GET", "/api/v1/nothing", 404),
-        ("GET", "/", 404),
+        ("GET", "/incident", 404),
     ],
 )
 async def test_what_is_not_there_is_a_problem_too(method: str, path: str, status: int) -> None:

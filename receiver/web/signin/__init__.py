@@ -1,0 +1,1 @@
+"""Who looks at the pages: sessions, and the ways to get one."""
