@@ -15,6 +15,7 @@ PAYLOAD ?= tests/payloads/service_down.json
 TEST_LIMIT ?= 900
 
 # Files of tests that run at the same time: most of them wait for real parts, and each run has engines of its own.
+# What keeps both cores busy by itself is marked `alone`, and comes afterwards.
 JOBS ?= 2
 
 export PYTHONUNBUFFERED := 1
@@ -44,7 +45,7 @@ run: install ## serve for real, observing until told to act
 	@exec $(BIN)/remediator serve
 
 test: parts ## run every test, acceptance on the real parts too
-	timeout --foreground $(TEST_LIMIT) $(PYTEST) --numprocesses $(JOBS) --dist loadfile
+	timeout --foreground $(TEST_LIMIT) sh -c '$(PYTEST) --numprocesses $(JOBS) --dist loadfile -m "not alone" && $(PYTEST) -m alone'
 
 test-fast: install ## run the tests that need no real part
 	$(PYTEST) -m "not docker and not prometheus and not alertmanager and not acceptance and not slow"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from receiver.core import events as ev
-from receiver.core.playbook import Playbook
+from receiver.core.playbook import UPDATE_EVERY, Playbook
 from receiver.core.principal import Principal
 from receiver.core.severity import Severity
 
@@ -13,7 +13,13 @@ TITLE_LIMIT: Final = 100
 """Characters of a title: it stands where an alert's name does."""
 
 DECLARED: Final = Playbook(
-    "declared", "declared-1", 0, (), diagnose=False, description="Declared by a person; it is theirs to close."
+    "declared",
+    "declared-1",
+    0,
+    (),
+    diagnose=False,
+    update_every=UPDATE_EVERY,
+    description="Declared by a person; it is theirs to close.",
 )
 """What leads a declared incident: nothing is done."""
 

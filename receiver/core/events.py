@@ -395,6 +395,13 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True)
+class StatusReported:
+    """How it stands, since nothing else was said for as long as its severity lets pass."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class SeverityChanged:
     """A person judged how bad it is; alerts change it again only when they become worse than any has been."""
 
@@ -465,6 +472,7 @@ Event: TypeAlias = (
     | Paused
     | Resumed
     | SeverityChanged
+    | StatusReported
     | Noted
     | Resolved
     | Closed

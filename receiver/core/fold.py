@@ -20,6 +20,9 @@ E = TypeVar("E")
 
 _FIRING = AlertStatus.FIRING
 
+_SILENT = (ev.AlertsChanged, ev.Sampled)
+"""What comes by itself all the time and tells people little."""
+
 
 def evolve(incident: Incident | None, recorded: Recorded) -> Incident:
     """Return the incident after the event.
@@ -39,7 +42,9 @@ def evolve(incident: Incident | None, recorded: Recorded) -> Incident:
     folded = _FOLDS[type(event)](incident, event, recorded.at)
     if folded.severity is not incident.severity:
         folded = response.judged(folded, incident, recorded.at)
-    return folded.but(seq=recorded.seq, updated_at=recorded.at)
+    if isinstance(event, _SILENT):
+        return folded.but(seq=recorded.seq, updated_at=recorded.at)
+    return folded.but(seq=recorded.seq, updated_at=recorded.at, said_at=recorded.at)
 
 
 def replay(log: Iterable[Recorded]) -> Incident | None:
@@ -340,7 +345,7 @@ def _closed(incident: Incident, event: ev.Closed, at: float) -> Incident:
     return replace(incident, phase=Phase.CLOSED, ended_at=at, check=None, approval=None, action=None, page_at=None)
 
 
-def _noted(incident: Incident, event: ev.Noted, at: float) -> Incident:
+def _told(incident: Incident, event: ev.Noted | ev.StatusReported, at: float) -> Incident:
     return incident
 
 
@@ -376,8 +381,9 @@ _FOLDS: dict[type[Any], Callable[..., Incident]] = dict(
         _fold(ev.TakenOver, _taken_over),
         _fold(ev.Paused, _paused),
         _fold(ev.SeverityChanged, _severity_changed),
+        _fold(ev.StatusReported, _told),
         _fold(ev.Resumed, _resumed),
-        _fold(ev.Noted, _noted),
+        _fold(ev.Noted, _told),
         _fold(ev.Resolved, _resolved),
         _fold(ev.Closed, _closed),
     )

@@ -195,6 +195,7 @@ class Incident:
         deadline: no state waits without one.
         done: the steps that ended, in order.
         decisions: how the last requests for approval ended.
+        said_at: UNIX seconds at which something was told last; looks and alerts don't count.
         started_by: who began it by hand, and so may not approve what it does.
         before: readings of the first look, before anything was done.
         evidence: readings of the last verification that passed.
@@ -260,6 +261,7 @@ class Incident:
     pages: int = 0
     page_at: float | None = None
     observed: bool = False
+    said_at: float = 0.0
 
     def but(self, **changes: Any) -> Incident:
         """Return it with these fields changed, as `dataclasses.replace` does at ten times the cost: each alert pays it.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from receiver.core import approval as voting
 from receiver.core import events as ev
-from receiver.core import response
+from receiver.core import response, updates
 from receiver.core.commands import Command, Diagnose, Look, ResumeAction, RunStep, TakeBack
 from receiver.core.declared import DECLARED
 from receiver.core.incident import Check, Done, Incident, Phase
@@ -39,7 +39,8 @@ def next_event(incident: Incident, playbook: Playbook, now: float) -> ev.Event |
     if _nobody_is_called(incident, playbook) is None and (late := response.missed(incident, now)) is not None:
         return late
     follows = _BY_PHASE.get(incident.phase)
-    return follows(incident, playbook, now) if follows is not None else None
+    event = follows(incident, playbook, now) if follows is not None else None
+    return event if event is not None else updates.due(incident, playbook, now)
 
 
 def due(incident: Incident, playbook: Playbook, now: float) -> Command | None:
@@ -82,6 +83,7 @@ def wake(incident: Incident, playbook: Playbook, now: float) -> float | None:
         incident.paused_until,
         voting.wake(incident.approval),
         response.wake(incident) if _nobody_is_called(incident, playbook) is None else None,
+        updates.wake(incident, playbook),
     ]
     ahead = [time for time in times if time is not None and time > now]
     return min(ahead, default=now + playbook.page_every)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from receiver.core.matchers import Matcher, all_match
 from receiver.core.severity import Severity
@@ -181,6 +181,10 @@ class SeverityRule:
     severity: Severity
 
 
+UPDATE_EVERY: Final[dict[Severity, float]] = {Severity.P1: 900.0, Severity.P2: 1800.0}
+"""Seconds; of others nobody waits for a word."""
+
+
 @dataclass(frozen=True, slots=True)
 class Playbook:
     """What to do about which alert.
@@ -200,6 +204,7 @@ class Playbook:
         hold: seconds that healthy must hold before the incident is resolved.
         resolve_within: seconds after a verified step within which the alert itself must resolve.
         page_every: seconds between pages of an escalated incident.
+        update_every: seconds of silence after which it is told how an open incident stands, by severity.
         dry_run: plan and tell, never act.
         paused: start nothing.
         description: for people.
@@ -220,6 +225,7 @@ class Playbook:
     hold: float = 30.0
     resolve_within: float = 900.0
     page_every: float = 900.0
+    update_every: Mapping[Severity, float] = field(default_factory=dict)
     dry_run: bool = False
     paused: bool = False
     description: str = ""

@@ -77,8 +77,13 @@ def playbook_from_json(data: Mapping[str, Any]) -> Playbook:
             "steps": tuple(_step(step) for step in data["steps"]),
             "verify": _verification(data["verify"]),
             "guardrails": Guardrails(**data["guardrails"]),
+            "update_every": _by_severity(data.get("update_every", {})),
         }
     )
+
+
+def _by_severity(data: Mapping[str, float]) -> dict[Severity, float]:
+    return {Severity(name): seconds for name, seconds in data.items()}
 
 
 def _step(data: Mapping[str, Any]) -> Step:

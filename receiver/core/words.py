@@ -286,6 +286,10 @@ def _severity_changed(event: ev.SeverityChanged, names: Names) -> str:
     return sentences(f"{_by(event.person, event.via)} made it {event.severity.value}: {event.reason}")
 
 
+def _status_reported(event: ev.StatusReported, names: Names) -> str:
+    return sentences(f"Status: {event.text}")
+
+
 def _paused(event: ev.Paused, names: Names) -> str:
     reason = f": {event.reason}" if event.reason else ""
     return sentences(
@@ -346,6 +350,7 @@ _WORDS: dict[type[Any], Callable[..., str]] = dict(
         _word(ev.TakenOver, _taken_over),
         _word(ev.Paused, _paused),
         _word(ev.SeverityChanged, _severity_changed),
+        _word(ev.StatusReported, _status_reported),
         _word(ev.Resumed, _resumed),
         _word(ev.Noted, _noted),
         _word(ev.Resolved, _resolved),

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from pydantic import BaseModel
 
 from receiver.core.playbook import (
+    UPDATE_EVERY,
     ApprovalPolicy,
     Engine,
     FleetLimits,
@@ -27,6 +28,7 @@ from receiver.core.playbook import (
 from receiver.core.severity import Severity
 from receiver.core.stored import playbook_version, policy_version
 from receiver.playbooks.actions import ActionFacts
+from receiver.playbooks.fields import SeverityName
 from receiver.playbooks.schema import (
     ApprovalChangeModel,
     ApprovalModel,
@@ -93,11 +95,16 @@ def build_playbook(
         hold=_first(playbook.hold, defaults.hold),
         resolve_within=_first(playbook.resolve_within, defaults.resolve_within),
         page_every=_first(playbook.page_every, defaults.page_every),
+        update_every=UPDATE_EVERY | _rated(defaults.update_every),
         dry_run=playbook.dry_run,
         paused=playbook.paused,
         description=playbook.description,
     )
     return replace(made, version=playbook_version(made))
+
+
+def _rated(given: Mapping[SeverityName, float]) -> dict[Severity, float]:
+    return {Severity(name): seconds for name, seconds in given.items()}
 
 
 def build_service(name: str, service: ServiceModel, defaults: DefaultsModel) -> Service:

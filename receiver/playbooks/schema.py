@@ -334,6 +334,11 @@ class DefaultsModel(Model):
         900.0, description="After a verified step the alert itself must resolve within this."
     )
     page_every: PositiveDuration = Field(900.0, description="An escalated incident pages again after this.")
+    update_every: dict[SeverityName, PositiveDuration] = Field(
+        {},
+        description="Silence after which it is told how an open incident stands; by severity. "
+        "Without an entry: 15m for P1, 30m for P2, never for others.",
+    )
     step: StepDefaultsModel = Field(StepDefaultsModel(), description="For every step.")
     verify: VerifyModel | None = Field(None, description="How steps are judged.")
     approval: dict[Name, Approval] = Field(

@@ -24,7 +24,7 @@ from tests.acceptance.sender import Sender
 from tests.acceptance.service import Service, stamp
 from tests.acceptance.soaking import ENDED, ROUNDS, Figures, await_end, kills_within
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.docker]
+pytestmark = [pytest.mark.acceptance, pytest.mark.docker, pytest.mark.alone]
 
 AIMS = ("kill", "stop", "start", "create", "rename", "update", "destroy")
 """What the engine tells of that the process is then killed after: its answer may be lost, its outcome isn't stored."""

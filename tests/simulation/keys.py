@@ -32,6 +32,7 @@ from tests.simulation.lab import (
     posted,
     replicas,
     replicas_when_calm,
+    reports,
     rolled_back,
     slow_boot,
     still_firing,
@@ -114,6 +115,7 @@ CASES: Final = [
     Case("DefaultsModel.resolve_within", "defaults.resolve_within", still_firing, [("1m", True), ("10m", False)]),
     Case("PlaybookModel.resolve_within", f"{HERE}.resolve_within", still_firing, [("1m", True), ("10m", False)]),
     Case("DefaultsModel.page_every", "defaults.page_every", pages, [("100s", 3), ("1h", 0)]),
+    Case("DefaultsModel.update_every", "defaults.update_every", reports, [({"P1": "60s"}, 5), ({"P1": "1h"}, 0)]),
     Case("PlaybookModel.page_every", f"{HERE}.page_every", pages, [("100s", 3), ("1h", 0)]),
     Case(
         "DefaultsModel.diagnose",

@@ -331,6 +331,13 @@ async def pages(lab: Lab) -> int:
     return await lab.count(ev.Paged)
 
 
+async def reports(lab: Lab) -> int:
+    """Let everything fail; return how often it was told how it stands within some minutes."""
+    lab.runtime.services["api"].boot = 1e6
+    await lab.trouble(400.0)
+    return await lab.count(ev.StatusReported)
+
+
 async def held(lab: Lab) -> int:
     """Let it be repaired and the alert resolve at once; return the seconds from verified to resolved."""
     await lab.trouble(8.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from receiver.chat.slack.blocks import broadcasts, calls
@@ -31,8 +33,12 @@ def add(incident: Incident, event: ev.Event, at: float) -> Incident:
     return evolve(incident, Recorded(incident.id, incident.seq + 1, at, event))
 
 
+SILENT = replace(DECLARED, update_every={})
+"""Without status lines, which are another matter."""
+
+
 def late(incident: Incident, at: float) -> ev.Event | None:
-    return next_event(incident, DECLARED, at)
+    return next_event(incident, SILENT, at)
 
 
 @pytest.mark.parametrize(("severity", "seconds"), [("P1", 900), ("P2", 3600), ("P3", 14_400), ("P4", 86_400)])

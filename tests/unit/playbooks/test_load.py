@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from receiver.core.playbook import (
+    UPDATE_EVERY,
     ApprovalPolicy,
     FleetLimits,
     Guardrails,
@@ -38,7 +39,8 @@ def load(tmp_path: Path, text: str, **options: Any) -> Policy:
 def test_the_smallest_file_has_the_documented_defaults(tmp_path: Path) -> None:
     policy = load(tmp_path, GOOD)
     playbook = policy.playbooks[0]
-    assert replace(playbook, name="", version="", steps=(), match=()) == Playbook("", "", 0, (), severity=Severity.P1)
+    bare = Playbook("", "", 0, (), severity=Severity.P1, update_every=UPDATE_EVERY)
+    assert replace(playbook, name="", version="", steps=(), match=()) == bare
     restart, rollback = playbook.steps
     assert (restart.verify, restart.timeout, restart.on_failure) == (Verification(), 120.0, OnFailure.NEXT)
     assert restart.approval == ApprovalPolicy()
@@ -180,6 +182,7 @@ FULL: dict[str, Any] = {
         "hold": "2s",
         "resolve_within": "3s",
         "page_every": "4s",
+        "update_every": {"P3": "4s"},
         "step": {"timeout": "5s", "healthy_within": "6s", "on_failure": "escalate"},
         "verify": {
             "health": False,
