@@ -128,7 +128,7 @@ class WebhookPath:
 def page(row: OutboxRow, base_url: str) -> dict[str, Any]:
     """Return the body of a page: what happened, to which incident and where it is, how often people were called."""
     at = datetime.fromtimestamp(row.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    url = f"{base_url}/api/v1/incidents/{row.incident}"
+    url = f"{base_url}/incidents/{row.incident}"
     return {"version": "1", "key": row.key, "incident_id": row.incident, "url": url, **row.payload, "at": at}
 
 

@@ -77,8 +77,12 @@ class Sessions:
             await self._write(kept)
         return made
 
-    async def find(self, value: str) -> tuple[Person, Session] | None:
-        """Return whose session it is, None when it has ended or never was."""
+    async def find(self, value: str, *, used: bool = True) -> tuple[Person, Session] | None:
+        """Return whose session it is, None when it has ended or never was.
+
+        Args:
+            used: whether a person did something; what an open page asks by itself doesn't keep its session alive.
+        """
         name, now = _hash(value), self._clock.now()
         async with self._turn:
             kept = await self._all()
@@ -90,7 +94,7 @@ class Sessions:
                 del kept[name]
                 await self._write(kept)
                 return None
-            if now - session.used >= min(TOUCH_EVERY, self._idle / 10):
+            if used and now - session.used >= min(TOUCH_EVERY, self._idle / 10):
                 kept[name] = session = replace(session, used=now)
                 await self._write(kept)
             return person, session

@@ -86,7 +86,7 @@ class Visitors:
         kept = cookies.read(request, door, cookies.FORM)
         secret, fresh = kept or cookies.make(), kept is None
         cookie = cookies.read(request, door, cookies.SESSION)
-        if cookie is not None and (found := await self.sessions.find(cookie)) is not None:
+        if cookie is not None and (found := await self.sessions.find(cookie, used=not _by_itself(request))) is not None:
             person, session = found
             return Visitor(person.id, person.name, session.how, door, cookie, person, session=cookie)
         if door.trusted and "proxy" in self._ways and (named := self._named(request)) is not None:
@@ -114,6 +114,14 @@ class Visitors:
             return visitor.id == LOCAL
         person = self._people().get(visitor.id)
         return person is not None and (visitor.session is None or self.sessions.lasts(visitor.session, person))
+
+
+def _by_itself(request: Request) -> bool:
+    """Whether a page asks on its own: its live feed, a part of it, or a list that looks again."""
+    if request.method not in {"GET", "HEAD"}:
+        return False
+    asked = request.headers
+    return "x-part" in asked or "hx-request" in asked or "text/event-stream" in asked.get("accept", "")
 
 
 def _stands(person: Person, session: Session) -> bool:

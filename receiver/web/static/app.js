@@ -74,6 +74,7 @@
       current.close();
       clearTimeout(retry);
       retry = setTimeout(follow, RETRY);
+      refresh();
     };
   }
 
@@ -115,6 +116,13 @@
     let page;
     try {
       const answer = await fetch(live.dataset.page, { headers: { "X-Part": "state" } });
+      if (answer.redirected) {
+        // The session has ended: asking again would lead to the form to sign in for ever.
+        if (source) source.close();
+        clearTimeout(retry);
+        liveState("lost", "Signed out; load the page again");
+        return;
+      }
       if (!answer.ok) return;
       page = new DOMParser().parseFromString(await answer.text(), "text/html");
     } catch {

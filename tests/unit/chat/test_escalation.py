@@ -76,7 +76,7 @@ async def test_a_page_is_signed_over_its_timestamp_and_body() -> None:
     body = json.loads(request.content)
     assert (body["version"], body["at"], body["incident_id"]) == ("1", "2023-11-14T22:13:20.500Z", "i-1")
     assert body["incident"] == {"target": "api"}
-    assert body["url"] == "https://remediator.example/api/v1/incidents/i-1"
+    assert body["url"] == "https://remediator.example/incidents/i-1"
     assert body["text"] == "Needs a person: größer."
 
 

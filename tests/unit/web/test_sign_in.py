@@ -118,6 +118,22 @@ async def test_a_session_ends_when_it_is_not_used() -> None:
     assert (await browser.get("/incidents")).status_code == 303
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [{"x-part": "state"}, {"hx-request": "true"}, {"accept": "text/event-stream"}],
+    ids=lambda one: next(iter(one)),
+)
+async def test_what_an_open_page_asks_by_itself_keeps_no_session_alive(headers: dict[str, str]) -> None:
+    one, browser = far()
+    await browser.sign_in(TOKEN)
+    codes = []
+    for _ in range(4):
+        one.clock.at += one.settings.session_idle / 3
+        codes.append((await browser.get("/incidents", **headers)).status_code)
+    assert codes[0] == 200
+    assert codes[-1] in {204, 303}
+
+
 async def test_a_session_ends_after_its_limit_however_much_it_is_used() -> None:
     one, browser = far()
     await browser.sign_in(TOKEN)
