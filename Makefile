@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PARTS := docker.io iproute2 iptables busybox-static prometheus prometheus-alertmanager
+PARTS := docker.io iproute2 iptables busybox-static prometheus prometheus-alertmanager chromium
 PYTEST := $(BIN)/python -m pytest
 ROUNDS ?= 50
 STORY ?= down
@@ -48,7 +48,7 @@ test: parts ## run every test, acceptance on the real parts too
 	timeout --foreground $(TEST_LIMIT) sh -c '$(PYTEST) --numprocesses $(JOBS) --dist loadfile -m "not alone" && $(PYTEST) -m alone'
 
 test-fast: install ## run the tests that need no real part
-	$(PYTEST) -m "not docker and not prometheus and not alertmanager and not acceptance and not slow"
+	$(PYTEST) -m "not docker and not prometheus and not alertmanager and not browser and not acceptance and not slow"
 
 check: install ## lint, format, types, import contracts, generated files current
 	$(BIN)/ruff check .

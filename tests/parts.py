@@ -1,4 +1,4 @@
-"""Which real parts this machine has, for the markers `docker`, `prometheus` and `alertmanager`."""
+"""Which real parts this machine has, for the markers `docker`, `prometheus`, `alertmanager` and `browser`."""
 
 import os
 import shutil
@@ -22,6 +22,7 @@ PARTS: Final[dict[str, Callable[[], str | None]]] = {
     "docker": engine.unavailable,
     "prometheus": lambda: _programs("prometheus", "prometheus", "promtool"),
     "alertmanager": lambda: _programs("prometheus-alertmanager", "prometheus-alertmanager"),
+    "browser": lambda: _programs("chromium", "chromium"),
 }
 """Marker to the question why its part can't be had; nothing as the answer when it can."""
 

@@ -21,6 +21,7 @@ POLICY_DENY: Final = "#!/bin/sh\nexit 101\n"
 
 PROGRAMS: Final[dict[str, str]] = {
     "busybox-static": "/bin/busybox",
+    "chromium": "/usr/bin/chromium",
     "docker.io": "/usr/sbin/dockerd",
     "iproute2": "/usr/bin/ip",
     "iptables": "/usr/sbin/iptables",

@@ -89,11 +89,12 @@ async def scene(
     mode: str = "act",
     people: People = PEOPLE,
     environment: Mapping[str, str] | None = None,
+    port: int | None = None,
 ) -> AsyncIterator[Scene]:
     """Serve until the block ends: a service whose newest release fails, and a version that is known good."""
     world = World(directory / "r.db", policy(rules or ladder()), mode=mode)
     await world.open()
-    settings = load({"listen": f"127.0.0.1:{free_port()}", "mode": mode}, environment or {})
+    settings = load({"listen": f"127.0.0.1:{port or free_port()}", "mode": mode}, environment or {})
     one = Scene(world, settings.listen.port, people, settings)
     world.runtime.create("api", "api-1", "good")
     world.runtime.create("api", "api-1", "bad")
