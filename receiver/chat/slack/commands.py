@@ -15,6 +15,9 @@ from receiver.chat.slack.text import code, escape
 from receiver.chat.slack.verbs import open_modal, principal, refused, said, text_of
 from receiver.chat.slack.whose import SlackUser
 from receiver.core.incident import Incident
+from receiver.core.notices import for_users
+from receiver.core.principal import Principal
+from receiver.core.severity import Severity
 from receiver.core.timeline import header
 from receiver.people import Person, Role
 from receiver.ports import IncidentFilter
@@ -29,6 +32,9 @@ HELP: Final = """\
 `/remediator list`: the open incidents, newest first
 `/remediator approve INCIDENT [REASON]`: approve what an incident asks for
 `/remediator deny INCIDENT REASON`: deny it; that ends the request
+`/remediator declare P1|P2|P3|P4 WHAT`: begin an incident without an alert
+`/remediator severity INCIDENT P1|P2|P3|P4 REASON`: say how bad an incident is
+`/remediator notice INCIDENT`: the draft of a notice for users
 `/remediator kill on|off [PLAYBOOK]`: stop every action, or let them go on; asks once more
 `/remediator help`: this"""
 
@@ -37,6 +43,9 @@ ROLES: Final[Mapping[str, Role]] = {
     "list": Role.VIEWER,
     "approve": Role.APPROVER,
     "deny": Role.APPROVER,
+    "declare": Role.RESPONDER,
+    "severity": Role.RESPONDER,
+    "notice": Role.VIEWER,
     "kill": Role.ADMIN,
 }
 
@@ -94,6 +103,12 @@ class Commands:
                 return await self._list()
             case "kill":
                 return await self._kill(given, trigger)
+            case "declare":
+                return await self._declare(given, principal(person, who))
+            case "severity":
+                return await self._severity(given, principal(person, who))
+            case "notice":
+                return await self._notice(given)
             case _:
                 pass
         if not given:
@@ -133,6 +148,28 @@ class Commands:
         name = f"<{page}|{incident.id}>" if page else code(incident.id)
         return f"{name} {escape(self._desk.answers.safe(header(incident).title), 250)}"
 
+    async def _declare(self, given: list[str], by: Principal) -> str:
+        severity = _severity_of(given[:1])
+        if severity is None or len(given) < 2:
+            return f"How bad, and what? {code('/remediator declare P2 checkout is slow')}"
+        answer = await self._desk.operations.declare(by=by, severity=severity, title=" ".join(given[1:]))
+        return said(answer, "", self._desk.answers.safe)
+
+    async def _severity(self, given: list[str], by: Principal) -> str:
+        severity = _severity_of(given[1:2])
+        if severity is None:
+            return f"Which incident, and how bad? {code('/remediator severity INCIDENT P2 REASON')}"
+        incident, reason = given[0].strip("`"), " ".join(given[2:])
+        answer = await self._desk.operations.change_severity(incident, by=by, severity=severity, reason=reason)
+        return said(answer, incident, self._desk.answers.safe)
+
+    async def _notice(self, given: list[str]) -> str:
+        wanted = given[0].strip("`") if given else ""
+        incident = await self._desk.store.incident(wanted) if wanted else None
+        if incident is None:
+            return f"Which incident? {code('/remediator notice INCIDENT')}; {code('/remediator list')} shows them."
+        return f"A draft; nobody has been told:\n{escape(self._desk.answers.safe(for_users(incident)), 1000)}"
+
     async def _kill(self, given: list[str], trigger: str) -> str:
         word = given[0].lower() if given else ""
         if word not in {"on", "off"} or len(given) > 2:
@@ -142,6 +179,11 @@ class Commands:
         if not kill.usable:
             return f"{code(kill.playbook)} is no name of a playbook."
         return await open_modal(self._desk.api, trigger, modals.confirm_kill(kill))
+
+
+def _severity_of(given: list[str]) -> Severity | None:
+    word = given[0].upper() if given else ""
+    return Severity(word) if word in Severity.__members__ else None
 
 
 def _killed(state: Mapping[str, Any]) -> str:

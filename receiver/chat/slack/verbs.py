@@ -12,6 +12,7 @@ from receiver.chat.slack.buttons import Verb
 from receiver.chat.slack.text import code, escape
 from receiver.chat.slack.whose import SlackUser
 from receiver.core.principal import Principal
+from receiver.core.severity import Severity
 from receiver.people import Person, Role
 from receiver.ports import ChatError
 
@@ -72,6 +73,14 @@ class Operations(Protocol):
 
     async def resume(self, incident_id: str, *, by: Principal, reason: str = "") -> Answer:
         """Let automation of a paused incident go on."""
+        ...
+
+    async def declare(self, *, by: Principal, severity: Severity, title: str, service: str = "") -> Answer:
+        """Begin an incident without an alert."""
+        ...
+
+    async def change_severity(self, incident_id: str, *, by: Principal, severity: Severity, reason: str) -> Answer:
+        """Say how bad an incident is."""
         ...
 
     async def kill(self, *, on: bool, by: Principal, playbook: str | None = None) -> Answer:

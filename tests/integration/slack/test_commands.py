@@ -61,6 +61,21 @@ async def test_approve_and_deny_are_the_same_votes(tmp_path: Path) -> None:
         assert "asks for no approval now" in await one.type("ada", f"approve {incident}")
 
 
+async def test_responders_declare_and_judge_and_anybody_reads_the_draft_for_users(tmp_path: Path) -> None:
+    async with office(tmp_path, ONE) as one:
+        assert "this needs the role `responder`" in await one.type("vic", "declare P2 checkout is slow")
+        assert "How bad, and what?" in await one.type("rik", "declare P5 checkout is slow")
+        assert "✔ declared i-1 as P2" in await one.type("rik", "declare p2 checkout is <!channel> slow")
+        assert "this needs the role `responder`" in await one.type("vic", "severity i-1 P1 worse")
+        assert "a reason is needed" in await one.type("rik", "severity i-1 P1")
+        assert "it is P1 now" in await one.type("rik", "severity `i-1` P1 nobody can pay")
+        story = await one.scene.world.story()
+        assert "P2 declared by rik (via slack): checkout is <!channel> slow" in story
+        assert "rik (via slack) made it P1: nobody can pay" in story
+        assert "our service is not available" in await one.type("vic", "notice i-1")
+        assert "Which incident?" in await one.type("vic", "notice i-404")
+
+
 async def test_the_kill_switch_asks_once_more(tmp_path: Path) -> None:
     async with office(tmp_path, ONE) as one:
         assert "this needs the role `admin`" in await one.type("ann", "kill on")
