@@ -16,6 +16,7 @@ from receiver.approvers import Approvers
 from receiver.chat.console import ConsoleChat
 from receiver.chat.escalation import EscalationSender, MetricPath, WebhookPath
 from receiver.chat.outbox import ChatSender, Outbox, Sender
+from receiver.chat.pagerduty import PagerDutyPath
 from receiver.chat.slack.charts import CHARTS
 from receiver.chat.slack.incoming import Incoming, slack_groups, slack_incoming, socket_mode
 from receiver.chat.slack.joining import chart_lane, notice_senders, slack_lane
@@ -24,6 +25,7 @@ from receiver.clock import SystemClock
 from receiver.control import KillSwitch
 from receiver.core.playbook import Policy
 from receiver.core.redaction import Secrets
+from receiver.core.telling import PAGERDUTY
 from receiver.counting import count
 from receiver.engine import Engine
 from receiver.executor import Executor
@@ -129,7 +131,9 @@ async def _join(  # noqa: PLR0915 - one straight line, see tests/unit/house/test
     charts = chart_lane(settings, http, clock, store, prometheus, slack, metrics.sent)
     chats = (*((SLACK,) if slack is not None else ()), *((CHARTS,) if charts is not None else ()))
     notices = notice_senders(settings, clock, store, slack)
-    lanes = (CONSOLE, ESCALATION, *chats, *notices)
+    pages = MetricPath(metrics.escalation_undelivered.set)
+    senders = _senders(settings, http, clock, store, pages) | notices
+    lanes = (*senders, *chats)
     engine = Engine(store, clock, RandomIds(), policy, mode=settings.mode, lanes=lanes)
     await engine.use(policy)
     policies.in_force = engine.use
@@ -143,9 +147,8 @@ async def _join(  # noqa: PLR0915 - one straight line, see tests/unit/house/test
     judge = Judge(engine, kill, Approvers(lambda: policies.people, groups))
     actor = Actor(engine, store, clock, targets, judge, actions)
     jobs = EmbeddedJobs(store, clock, settings.concurrency)
-    pages = MetricPath(metrics.escalation_undelivered.set)
     feed = Feed(store, clock, metrics.stream_listeners.set)
-    outbox = Outbox(store, clock, _senders(settings, http, clock, store, pages) | notices, metrics.sent, others=chats)
+    outbox = Outbox(store, clock, senders, metrics.sent, others=chats)
     operations = Operations(engine, kill, judge, jobs.nudge)
     resyncer: Resyncer | None = None
     silences: Silences | None = None
@@ -266,10 +269,15 @@ def _senders(
     if settings.escalation_url is not None:
         secret, base = settings.escalation_secret.encode(), settings.base_url
         paths.insert(0, WebhookPath(settings.escalation_url, secret, http, clock, base_url=base, secrets=secrets))
-    return {
+    found: dict[str, Sender] = {
         CONSOLE: ChatSender(CONSOLE, ConsoleChat(sys.stdout), store, secrets),
         ESCALATION: EscalationSender(paths),
     }
+    if settings.pagerduty_key:
+        url, key, base = settings.pagerduty_url, settings.pagerduty_key, settings.base_url
+        pagerduty = PagerDutyPath(url, key, http, base_url=base, secrets=secrets)
+        found[PAGERDUTY] = EscalationSender([pagerduty, metric])
+    return found
 
 
 def _told(service: str, text: str) -> None:

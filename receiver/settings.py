@@ -98,6 +98,14 @@ class Settings(SlackSettings, SignInSettings):
         )
     )
     escalation_secret: str = field(metadata=_about("", str.strip, "key of that signature (HMAC-SHA256)", secret=True))
+    pagerduty_key: str = field(
+        metadata=_about("", str.strip, "integration key of a PagerDuty service (Events API v2)", secret=True)
+    )
+    pagerduty_url: str = field(
+        metadata=_about(
+            "https://events.pagerduty.com/v2/enqueue", kind.url, "PagerDuty's Events API; `events.eu.` for Europe"
+        )
+    )
     max_body: int = field(
         metadata=_about("32MB", kind.positive_size, "largest webhook body; larger ones are answered 413")
     )
@@ -156,8 +164,8 @@ class Settings(SlackSettings, SignInSettings):
 
     @property
     def escalation_paths(self) -> int:
-        """How many independent ways there are to call people: the metric with its shipped rule, and the webhook."""
-        return 1 + (self.escalation_url is not None)
+        """How many independent ways there are to call people: the metric with its rule, the webhook, PagerDuty."""
+        return 1 + (self.escalation_url is not None) + bool(self.pagerduty_key)
 
     @property
     def people_file(self) -> Path | None:
@@ -168,8 +176,8 @@ class Settings(SlackSettings, SignInSettings):
     def secrets(self) -> tuple[str, ...]:
         """Every secret text, for the redaction of logs."""
         listed = (*self.webhook_tokens, *self.webhook_password, *self.metrics_tokens, self.escalation_secret)
-        listed = (*listed, *self.slack_secrets)
-        urls = (self.prometheus_url, self.alertmanager_url, self.external_url, self.slack_api_url)
+        listed = (*listed, self.pagerduty_key, *self.slack_secrets)
+        urls = (self.prometheus_url, self.alertmanager_url, self.external_url, self.slack_api_url, self.pagerduty_url)
         within = [secret for url in urls if url for secret in url_secrets(url)]
         if self.escalation_url:
             within += url_secrets(self.escalation_url, path=True)

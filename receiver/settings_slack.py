@@ -68,6 +68,11 @@ class SlackSettings:
             "channels that get plain notices by severity, several each: `P1=C0111AAAA,P1=C0222BBBB,P2=C0222BBBB`",
         )
     )
+    slack_escalation_channel: str | None = field(
+        metadata=about(
+            "", kind.Optional(kind.channel), "a second channel that is told, with a mention, when people are called"
+        )
+    )
     slack_api_url: str = field(
         metadata=about("https://slack.com/api", kind.url, "where Slack's Web API is: GovSlack, a gateway")
     )
@@ -92,6 +97,7 @@ class SlackSettings:
             given = {
                 "CHANNEL": self.slack_channel,
                 "STAKEHOLDERS": self.slack_stakeholders,
+                "ESCALATION_CHANNEL": self.slack_escalation_channel,
                 "SIGNING_SECRET": self.slack_signing_secret,
                 "APP_TOKEN": self.slack_app_token,
             }

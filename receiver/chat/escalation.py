@@ -35,11 +35,17 @@ REMEMBERED = 10_000
 
 
 class Undelivered(Exception):
-    """A path did not take a page; the text is for people. `retry_after` in seconds, as the other side asked."""
+    """A path did not take a page; the text is for people.
 
-    def __init__(self, message: str, *, retry_after: float = 0.0) -> None:
+    Args:
+        retry_after: seconds, as the other side asked.
+        final: whether it would refuse the same again.
+    """
+
+    def __init__(self, message: str, *, retry_after: float = 0.0, final: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.final = final
 
 
 class Path(Protocol):
@@ -183,8 +189,9 @@ class EscalationSender:
         try:
             await self._first.deliver(row)
         except Undelivered as error:
-            await self._fall_through(row)
-            last = attempts + 1 >= ATTEMPTS
+            if row.kind == "page":
+                await self._fall_through(row)
+            last = error.final or attempts + 1 >= ATTEMPTS
             raise ChatError(str(error), retry_after=None if last else error.retry_after) from error
         self._taken.discard(row.key)
         for path in self._rest:

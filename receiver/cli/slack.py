@@ -23,6 +23,7 @@ READ = (
     "slack_channels",
     "slack_mentions",
     "slack_stakeholders",
+    "slack_escalation_channel",
     "slack_api_url",
     "external_url",
     "prometheus_url",
@@ -76,6 +77,8 @@ async def _ask(settings: Settings) -> list[Finding]:
     for severity, ids in by_severity(settings.slack_stakeholders).items():
         for one in ids:
             channels.setdefault(one, f"notices for {severity}")
+    if settings.slack_escalation_channel:
+        channels.setdefault(settings.slack_escalation_channel, "when people are called")
     async with httpx.AsyncClient(trust_env=False) as http:
         api = SlackApi(settings.slack_api_url, settings.slack_token or "", http)
         try:

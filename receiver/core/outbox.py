@@ -13,7 +13,8 @@ class OutboxRow:
 
     Args:
         lane: rows of a lane go out in order (`console`, `escalation:webhook`, a chat channel, ...).
-        kind: `header` (collapses to the latest of its incident), `thread`, `approval`, `page`.
+        kind: `header` (collapses to the latest of its incident), `thread`, `approval`, `page`, `answer` (ends a page),
+            `notice`, `chart`.
         key: unique; the receiver of it can tell a repeat by it.
         payload: JSON.
     """

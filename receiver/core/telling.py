@@ -22,6 +22,12 @@ from receiver.core.words import Names, say
 PAGE_LANES = "escalation:"
 """Lanes that call people."""
 
+PAGERDUTY = "escalation:pagerduty"
+"""The one that is also told when somebody answers and when it is over, for it goes on calling until then."""
+
+SECOND_CHANNEL = "escalation:slack"
+"""A second channel for what nobody answered or nothing repaired; requests for approval stay in the incident's own."""
+
 CHART_LANES = "charts:"
 """Lanes that are shown a picture of an incident when it needs a person, and at its end."""
 
@@ -49,6 +55,8 @@ def rows(
     for lane in lanes:
         if lane.startswith(PAGE_LANES):
             found.extend(_pages(lane, recorded, told, shown))
+            if lane == PAGERDUTY and before is not None:
+                found.extend(_answered(lane, before, recorded))
             continue
         if lane.startswith(NOTICE_LANES):
             found.extend(notices(lane, before, incident, recorded))
@@ -189,7 +197,7 @@ def _pages(
                 number, kind = event.number, "paged"
             case ev.ResponseMissed():
                 number, kind = 1, "response_missed"
-            case ev.ApprovalAsked():
+            case ev.ApprovalAsked() if lane != SECOND_CHANNEL:
                 number, kind = 1, "approval_asked"
             case _:
                 continue
@@ -202,7 +210,30 @@ def _pages(
         }
         if isinstance(event, ev.ApprovalAsked):
             payload["answer"] = answers(one.incident, reason_required=event.reason_required)
+            payload["approval"] = event.approval
         yield OutboxRow(lane, "page", f"{one.incident}/{one.seq}/{lane}/{kind}", one.incident, payload, one.at)
+
+
+def _answered(lane: str, before: Incident, recorded: Sequence[Recorded]) -> Iterator[OutboxRow]:
+    """Yield the rows that end a call: somebody has it, a request is decided, the incident is over."""
+    called = before.pages > 0 or before.late is not None
+    for one in recorded:
+        event = one.event
+        payload: dict[str, Any] = {"at": one.at}
+        match event:
+            case ev.Escalated(page=True) | ev.ResponseMissed():
+                called = True
+                continue
+            case ev.ApprovalEnded():
+                payload |= {"kind": "over", "approval": event.approval}
+            case ev.Acknowledged() | ev.TakenOver() if called:
+                payload |= {"kind": "acknowledged"}
+            case ev.Resolved() | ev.Closed() if called:
+                payload |= {"kind": "over"}
+            case _:
+                continue
+        key = f"{one.incident}/{one.seq}/{lane}/{payload['kind']}"
+        yield OutboxRow(lane, "answer", key, one.incident, payload, one.at)
 
 
 def _charts(

@@ -148,7 +148,7 @@ def _engine_urls(subject: Subject, environment: Mapping[str, str]) -> list[Probl
 
 def _few_paths(node: Node, paths: int) -> Problem:
     words = {0: "no way to reach a person is", 1: "only one way to reach a person is"}[max(0, paths)]
-    ways = "the metric with its rule (monitoring/rules), and the signed webhook (REMEDIATOR_ESCALATION_URL)"
+    ways = "the metric with its rule (monitoring/rules), and REMEDIATOR_ESCALATION_URL or REMEDIATOR_PAGERDUTY_KEY"
     text = f"{words} configured; an escalation needs two independent ones: {ways}"
     place = key_place(node, ("playbooks",)) if isinstance(node, MapNode) else node.place
     return Problem(place, text, Level.WARNING)

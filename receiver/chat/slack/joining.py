@@ -15,11 +15,12 @@ from receiver.chat.slack.charts import ChartLane
 from receiver.chat.slack.chat import SlackChat
 from receiver.chat.slack.files import SlackFiles
 from receiver.chat.slack.lane import SlackLane
-from receiver.chat.slack.notices import NoticeSender, RaisedSender
+from receiver.chat.slack.notices import CallSender, NoticeSender, RaisedSender
 from receiver.chat.slack.rooms import Plan
 from receiver.chat.slack.text import escape
 from receiver.core.notices import LANES as NOTICE_LANES
 from receiver.core.notices import RAISED
+from receiver.core.telling import SECOND_CHANNEL
 from receiver.logs import Redaction
 from receiver.ports import Clock, RangeSource, Store
 from receiver.settings import Settings
@@ -56,7 +57,7 @@ def slack_lane(
 
 
 def notice_senders(settings: Settings, clock: Clock, store: Store, slack: SlackLane | None) -> dict[str, Sender]:
-    """Return the senders of notices by lane: a lane for each channel of stakeholders, and one for worse severities."""
+    """Return the senders of notices by lane: for each channel of stakeholders, for worse severities, for calls."""
     if slack is None:
         return {}
     severities: dict[str, list[str]] = {}
@@ -67,6 +68,9 @@ def notice_senders(settings: Settings, clock: Clock, store: Store, slack: SlackL
         f"{NOTICE_LANES}{channel}": NoticeSender(slack.chat, clock, slack.budget, channel, wanted)
         for channel, wanted in severities.items()
     }
+    if settings.slack_escalation_channel is not None:
+        second = settings.slack_escalation_channel
+        found[SECOND_CHANNEL] = CallSender(slack.chat, clock, slack.budget, second, store)
     if settings.slack_channels:
         found[RAISED] = RaisedSender(slack.chat, clock, slack.budget, store)
     return found

@@ -1,8 +1,9 @@
-"""Notices in Slack: plain messages of their own, for stakeholders' channels and for the channel of a worse severity."""
+"""Notices in Slack: plain messages of their own, for stakeholders, a worse severity's channel, and to call people."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from receiver.chat.slack.api import ACCESS, PLACE, SlackRefused
@@ -80,6 +81,29 @@ class RaisedSender(NoticeSender):
         followed = f"Followed in <#{reference.partition('/')[0]}>"
         mention = self._chat.look.mention(severity)
         return await self.post(row, wanted, mention=f"{followed} {mention}".rstrip(), again=again)
+
+
+class CallSender(NoticeSender):
+    """Calls people in a second channel: about what nobody answered, or what automation has given up."""
+
+    def __init__(self, chat: SlackChat, clock: Clock, budget: Budget, channel: str, store: Store) -> None:
+        super().__init__(chat, clock, budget, channel, ())
+        self._store = store
+
+    async def send(self, row: OutboxRow, attempts: int, *, again: bool) -> str | None:
+        """Post a call with whom it calls and where the incident is followed, unless it is late and needless by now."""
+        incident = await self._store.incident(row.incident)
+        if incident is None or not incident.open:
+            return None
+        if incident.acknowledged_by is not None and row.payload.get("kind") != "escalated":
+            return None
+        severity = incident.severity.value
+        reference = await self._store.reference(LANE, row.incident)
+        followed = f"Followed in <#{reference.partition('/')[0]}>" if reference else ""
+        text = f"{incident.target}, {incident.alert}: {row.payload.get('text', '')}"
+        told = replace(row, payload={**row.payload, "severity": severity, "text": text})
+        mention = f"{followed} {self._chat.look.mention(severity)}".strip()
+        return await self.post(told, self._channel, mention=mention, again=again)
 
 
 def notice(incident: str, payload: Mapping[str, Any], mention: str) -> Message:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from receiver.chat.outbox import Sender
 from receiver.chat.slack.lane import LANE
-from receiver.chat.slack.notices import NoticeSender, RaisedSender
+from receiver.chat.slack.notices import CallSender, NoticeSender, RaisedSender
 from receiver.core.notices import RAISED
+from receiver.core.playbook import ApprovalPolicy
 from receiver.core.principal import Principal
 from receiver.core.severity import Severity
+from receiver.core.telling import SECOND_CHANNEL
 from receiver.ports import ChatError
 from tests.integration.slack.scene import Scene, policy_of, scene, shown
 from tests.simulation.world import playbook, policy, step
@@ -109,3 +112,48 @@ async def test_a_channel_that_is_not_there_for_a_while_is_tried_again(tmp_path: 
         with pytest.raises(ChatError, match="archived") as caught:
             await sender.send(row, 0, again=False)
         assert caught.value.retry_after == 60.0
+
+
+async def test_a_second_channel_is_called_with_its_mention_when_nobody_answers_and_when_automation_gives_up(
+    tmp_path: Path,
+) -> None:
+    async with scene(tmp_path, policy(playbook(step("restart", approval=ApprovalPolicy(approvals=1))))) as one:
+        duty = one.double.channel("duty")
+        one.world.engine.lanes = (LANE, SECOND_CHANNEL)
+        senders = {SECOND_CHANNEL: CallSender(one.chat, one.world.clock, one.lane.budget, duty.id, one.world.store)}
+        one.world.fails()
+        await one.world.fire()
+        await one.live(30.0)
+        assert await pump(one, senders) == 0, "a request for approval is shown in its own channel only"
+        await one.live(900.0)
+        await pump(one, senders)
+        late, given_up = sorted(one.top(duty), key=lambda message: "Needs a person" in shown(message))
+        assert "Nobody acknowledged this P1 within 15 min" in shown(late)
+        assert "nobody approved step restart in time" in shown(given_up)
+        for message in (late, given_up):
+            assert "<!subteam^S0123456>" in shown(message)
+            assert f"<#{one.ops.id}>" in shown(message)
+            assert "api, ServiceDown" in shown(message)
+        await pump(one, senders, lost=True)
+        assert len(one.top(duty)) == 2
+
+
+async def test_after_an_outage_a_second_channel_is_not_called_about_what_somebody_has_or_is_over(
+    tmp_path: Path,
+) -> None:
+    async with scene(tmp_path, policy(playbook(step("restart", approval=ApprovalPolicy(approvals=1))))) as one:
+        duty = one.double.channel("duty")
+        one.world.engine.lanes = (LANE, SECOND_CHANNEL)
+        sender = CallSender(one.chat, one.world.clock, one.lane.budget, duty.id, one.world.store)
+        one.world.fails()
+        await one.world.fire()
+        await one.live(2000.0)
+        rows = [row for _, row, _ in await one.world.store.outbox(64) if row.lane == SECOND_CHANNEL]
+        name = (await one.world.incident()).id
+        assert rows[0].payload["kind"] == "response_missed"
+        assert (await one.world.operations.acknowledge(name, by=ANN)).ok
+        assert await sender.send(rows[0], 0, again=False) is None
+        assert (await one.world.operations.close_incident(name, by=ANN, reason="done")).ok
+        escalated = replace(rows[0], payload={**rows[0].payload, "kind": "escalated"})
+        assert await sender.send(escalated, 0, again=False) is None
+        assert one.top(duty) == []

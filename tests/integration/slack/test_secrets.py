@@ -27,6 +27,7 @@ ENVIRONMENT = {
     "REMEDIATOR_PROMETHEUS_URL": "http://prom:known-by-value-3@127.0.0.1:9090",
     "REMEDIATOR_ESCALATION_URL": "https://pager.example/hooks/known-by-value-4",
     "REMEDIATOR_ESCALATION_SECRET": "known-by-value-5",
+    "REMEDIATOR_PAGERDUTY_KEY": "known-by-value-6",
 }
 BY_SHAPE = (
     "https://user:shape-of-userinfo@db.example/x",
