@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -60,7 +61,9 @@ def exporter() -> Iterator[Exporter]:
             self.send_response(200 if page is not None else 500)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.end_headers()
-            self.wfile.write((page or "").encode())
+            # A scrape that is given up leaves before its answer.
+            with suppress(ConnectionError):
+                self.wfile.write((page or "").encode())
 
         def log_message(self, *_: object) -> None:
             """Stay silent."""

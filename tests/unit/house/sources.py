@@ -1,6 +1,7 @@
 """The repository's own files, as the house's tests look at them."""
 
 import ast
+import gc
 import io
 import tokenize
 from collections.abc import Iterator
@@ -36,7 +37,12 @@ def name(path: Path) -> str:
 @cache
 def tree(path: Path) -> ast.Module:
     """Return a file's syntax tree."""
-    return ast.parse(path.read_text(), filename=str(path))
+    # A collection in its middle may let another thread parse, which Python 3.11 takes for a defect (gh-106905).
+    gc.disable()
+    try:
+        return ast.parse(path.read_text(), filename=str(path))
+    finally:
+        gc.enable()
 
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:
