@@ -103,7 +103,8 @@ def _check_open(kind: str, found: str, offset: int) -> None:
 def _check_atom(found: str, offset: int) -> None:
     if _FOREIGN_ESCAPE.match(found):
         raise ExpressionError(f"{found!r} is not known to Alertmanager", offset)
-    if found == "[":
+    # With nothing behind it, a ] that begins a class is a character of it: both engines still wait for its end.
+    if found in {"[", "[]", "[^]"}:
         raise ExpressionError("a [ is never closed; write \\[ for the character", offset)
     if not found.startswith("["):
         return

@@ -95,7 +95,7 @@ def test_a_label_fulfils_a_matcher_as_in_alertmanager(text: str, labels: dict[st
     "expression",
     [
         "(?=a)b", "(?!a)b", "(?<=a)b", "(?<!a)b", r"(a)\1", "(?P<n>a)(?P=n)", "(?>a)", "a++", "a*+",
-        "(?#note)a", "(?x)a", "[[", "a[b",
+        "(?#note)a", "(?x)a", "[[", "a[b", "[]--", "[]", "[^]",
         r"a\Z", r"\u0041", r"\N{DIGIT ONE}", "[[:alpha:]]", "[a--b]", r"[\Z]", "a{,3}", "a{1,1001}", "a**", "(?a)b",
     ],
 )  # fmt: skip
