@@ -84,6 +84,8 @@ class Fleet:
         self._outside = outside
         self.lab = Lab(engine)
         self.lab.remove()
+        # Images survive from run to run, and with them what another test's remediator kept.
+        self._forget()
         # Nine containers are checked: more often, the checks alone would keep a core busy and time out beside others.
         every = f"--interval=2s --timeout=20s --retries=1 CMD {json.dumps(CHECK)}"
         self.lab.image(GOOD, health=None, command=command("exit 0"), healthcheck=every)
@@ -94,10 +96,13 @@ class Fleet:
     def close(self) -> None:
         """Remove the containers, and the tags by which a remediator kept their images as known good."""
         self.lab.remove()
+        self._forget()
+        self.lab.api.close()
+
+    def _forget(self) -> None:
         for row in self.lab.api.images(filters={"reference": f"{KEPT}/*"}):
             for tag in row["RepoTags"]:
                 self.lab.api.remove_image(tag)
-        self.lab.api.close()
 
     def deploy(self, service: str, image: str | None = None) -> None:
         """Put new containers of this image in the place of those that are there, as a person does."""
