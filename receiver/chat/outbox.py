@@ -128,7 +128,9 @@ class Outbox:
                 self._begin(row.lane, self._deliver(handle, row, attempts), partial(self._idle, handle, row, attempts))
         if self._stop_by is None:
             return False
-        return not self._busy or self._clock.monotonic() >= self._stop_by
+        # What became free meanwhile was passed over, and may have more rows.
+        idle = not self._busy and not self._freed.is_set()
+        return idle or self._clock.monotonic() >= self._stop_by
 
     def _begin(self, lane: str, work: Coroutine[Any, Any, None], then: Callable[[asyncio.Task[None]], None]) -> None:
         self._busy[lane] = asyncio.create_task(work, name=f"outbox {lane}")

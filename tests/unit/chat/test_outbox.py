@@ -270,3 +270,28 @@ async def test_stopping_sends_what_is_there_and_leaves_the_rest_in_the_store(sto
     assert len(recorder.sent) == 10
     clock.time += 61.0
     assert [row.lane for _, row, _ in await store.outbox(10)] == ["b"]
+
+
+async def test_stopping_goes_on_with_a_lane_that_became_free_while_the_store_was_read(
+    store: SqliteStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder()
+    recorder.gate.clear()
+    await write(store, *(entry("a", number) for number in range(3)))
+    real = store.outbox
+
+    async def outbox(limit: int) -> Any:
+        heads = await real(limit)
+        for task in asyncio.all_tasks():
+            if task.get_name() == "outbox a":
+                recorder.gate.set()
+                await task
+                recorder.gate.clear()
+        return heads
+
+    monkeypatch.setattr(store, "outbox", outbox)
+    pumped = Outbox(store, clock, {"a": recorder})
+    pumped.stop()
+    async with asyncio.timeout(60):
+        await pumped.run()
+    assert len(recorder.sent) == 3
