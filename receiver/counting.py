@@ -21,8 +21,8 @@ def count(metrics: Metrics, recorded: Sequence[ev.Recorded]) -> None:
                 metrics.verifications.labels(verdict).inc()
             case ev.Escalated(page=True):
                 metrics.escalations.inc()
-            case ev.ResponseMissed(severity=severity):
-                metrics.responses_missed.labels(severity.value).inc()
+            case ev.ResponseMissed(severity=severity, what=what):
+                metrics.responses_missed.labels(severity.value, what).inc()
             case ev.Voted(approve=approve):
                 metrics.votes.labels("approved" if approve else "denied").inc()
             case ev.Opened(severity=severity, playbook=playbook):

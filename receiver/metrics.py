@@ -113,7 +113,7 @@ class Metrics:
         self.refusals = self._counter("refusals", "Steps that a guardrail refused.", "guardrail")
         self.escalations = self._counter("escalations", "Escalations to people.")
         self.responses_missed = self._counter(
-            "responses_missed", "Incidents that nobody acknowledged in time.", "severity"
+            "responses_missed", "Incidents for which something was not done in time.", "severity", "what"
         )
         self.work_failures = self._counter("work_failures", "Times that work on an incident failed by a defect.")
         self.outbox_sent = self._counter("outbox_sent", "Messages by lane and outcome.", "lane", "outcome")
@@ -122,7 +122,9 @@ class Metrics:
         for verdict in ("passed", "failed", "inconclusive"):
             self.verifications.labels(verdict)
         for severity in Severity:
-            self.responses_missed.labels(severity.value)
+            self.responses_missed.labels(severity.value, "acknowledge")
+        for phase in ("assess", "recover", "mitigate"):
+            self.responses_missed.labels(Severity.P1.value, phase)
         for decision in ("approved", "denied"):
             self.votes.labels(decision)
         for state in ("resolved", "closed"):

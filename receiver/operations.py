@@ -205,12 +205,24 @@ class Operations:
 
         return await self._record(incident_id, by, Role.RESPONDER, decide, lambda _: "closed")
 
-    async def note(self, incident_id: str, *, by: Principal, text: str) -> Answer:
-        """Add a remark to the timeline, at most 4,000 characters."""
+    async def note(self, incident_id: str, *, by: Principal, text: str, phase: str = "") -> Answer:
+        """Add a remark to the timeline, at most 4,000 characters.
+
+        Args:
+            phase: `assessed` when it says what is wrong and what to do, `mitigated` when it works again; else empty.
+        """
         if not text.strip() or len(text) > 4000:
             return Answer(Status.CONFLICT, "a note has 1 to 4,000 characters")
-        noted = ev.Noted(text.strip(), by.person, **_audit(by))
-        return await self._record(incident_id, by, Role.RESPONDER, lambda *_: [noted], lambda _: "noted")
+        if phase not in {"", "assessed", "mitigated"}:
+            return Answer(Status.CONFLICT, "a note can say that it is assessed or mitigated, nothing else")
+        noted = ev.Noted(text.strip(), by.person, phase=phase, **_audit(by))
+
+        def decide(incident: Incident, _playbook: Playbook, _now: float) -> Sequence[ev.Event]:
+            if phase:
+                _still_open(incident)
+            return [noted]
+
+        return await self._record(incident_id, by, Role.RESPONDER, decide, lambda _: phase or "noted")
 
     async def kill(self, *, on: bool, by: Principal, playbook: str | None = None) -> Answer:
         """Turn the kill switch on or off, for everything or one playbook."""

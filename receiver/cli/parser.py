@@ -209,6 +209,9 @@ def _verbs(commands: Any) -> None:
     note = _command(commands, "note", "add a remark to an incident's timeline", _later("verbs", "note"), _CLIENT)
     note.add_argument("id", metavar="ID", help="of the incident")
     note.add_argument("text", metavar="TEXT", nargs="+", help="the remark")
+    note.add_argument(
+        "--phase", choices=("assessed", "mitigated"), help="it is known what to do, or it works again: a P1's deadlines"
+    )
     _command(commands, "reload", "load policy and people again", _later("verbs", "reload"), _CLIENT)
 
 

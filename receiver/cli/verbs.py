@@ -61,7 +61,7 @@ def note(arguments: argparse.Namespace) -> int:
     """Add a remark."""
     with Client() as client:
         path = f"/api/v1/incidents/{quote(arguments.id, safe='')}/note"
-        answer = client.post(path, {"text": " ".join(arguments.text)})
+        answer = client.post(path, {"text": " ".join(arguments.text), "phase": arguments.phase or ""})
     print(answer["text"])
     return 0
 

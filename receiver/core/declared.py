@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from receiver.core import events as ev
-from receiver.core.playbook import UPDATE_EVERY, Playbook
+from receiver.core.playbook import DEADLINES, UPDATE_EVERY, Playbook
 from receiver.core.principal import Principal
 from receiver.core.severity import Severity
 
@@ -19,6 +19,7 @@ DECLARED: Final = Playbook(
     (),
     diagnose=False,
     update_every=UPDATE_EVERY,
+    deadlines=DEADLINES,
     description="Declared by a person; it is theirs to close.",
 )
 """What leads a declared incident: nothing is done."""

@@ -325,10 +325,14 @@ class Paged:
 
 @dataclass(frozen=True, slots=True)
 class ResponseMissed:
-    """Nobody had acknowledged it `within` seconds of its severity; people are called. Automation goes on."""
+    """Something had not happened `within` seconds of its severity; people are called. Automation goes on.
+
+    `what` is `acknowledge`, or a phase of a P1: `assess`, `recover` (the first attempt ended), `mitigate`.
+    """
 
     severity: Severity
     within: float
+    what: str = "acknowledge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,13 +419,14 @@ class SeverityChanged:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """Somebody, or the service itself, added a remark."""
+    """Somebody, or the service itself, added a remark; `phase`: which says that it is `assessed` or `mitigated`."""
 
     text: str
     person: str | None = None
     via: str = ""
     signed_in: str = ""
     address: str = ""
+    phase: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from receiver.core import approval, response
+from receiver.core import approval, deadlines, response
 from receiver.core import events as ev
 from receiver.core.alert import AlertStatus
 from receiver.core.declared import DECLARED
@@ -44,6 +44,7 @@ def evolve(incident: Incident | None, recorded: Recorded) -> Incident:
         folded = response.judged(folded, incident, recorded.at)
     if isinstance(event, _SILENT):
         return folded.but(seq=recorded.seq, updated_at=recorded.at)
+    folded = deadlines.marked(folded, event, recorded.at)
     return folded.but(seq=recorded.seq, updated_at=recorded.at, said_at=recorded.at)
 
 

@@ -175,6 +175,26 @@ class Check:
     failed_now: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """How far people and the service are with it; UNIX seconds.
+
+    Args:
+        chosen_at: when the service first chose a step; `gave_up_at`: when it last gave up.
+        assessed_at: when a person said that it is known what to do.
+        tried_at: when the first attempt to repair it ended.
+        mitigated_at: since when it works again, by a verification or a person's word.
+        missed: the deadlines that were told as missed.
+    """
+
+    chosen_at: float | None = None
+    gave_up_at: float | None = None
+    assessed_at: float | None = None
+    tried_at: float | None = None
+    mitigated_at: float | None = None
+    missed: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Incident:
     """One trouble of one target, from its first alert to its end.
@@ -204,6 +224,7 @@ class Incident:
         page_at: when people are called (again); None: they are not.
         last_action_end: UNIX seconds, 0.0 when nothing was done.
         severity_since: UNIX seconds at which it got its severity; 0.0: when it was opened.
+        phases: what the deadlines of a P1 are held against; None: nothing was reached or missed.
         late: the severity for which nobody responded in time, the last that was told.
         paused_by: who stopped automation without taking it; nothing begins, and people are called at `paused_until`.
     """
@@ -252,6 +273,7 @@ class Incident:
     last_action_end: float = 0.0
     severity_since: float = 0.0
     late: Severity | None = None
+    phases: Phases | None = None
     owner: str | None = None
     paused_by: str | None = None
     paused_until: float | None = None

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from receiver.core import approval as voting
+from receiver.core import deadlines, response, updates
 from receiver.core import events as ev
-from receiver.core import response, updates
 from receiver.core.commands import Command, Diagnose, Look, ResumeAction, RunStep, TakeBack
 from receiver.core.declared import DECLARED
 from receiver.core.incident import Check, Done, Incident, Phase
@@ -36,8 +36,10 @@ def next_event(incident: Incident, playbook: Playbook, now: float) -> ev.Event |
         return None
     if (event := _page(incident, playbook, now)) is not None:
         return event
-    if _nobody_is_called(incident, playbook) is None and (late := response.missed(incident, now)) is not None:
-        return late
+    if _nobody_is_called(incident, playbook) is None:
+        late = response.missed(incident, now) or deadlines.missed(incident, playbook, now)
+        if late is not None:
+            return late
     follows = _BY_PHASE.get(incident.phase)
     event = follows(incident, playbook, now) if follows is not None else None
     return event if event is not None else updates.due(incident, playbook, now)
@@ -82,11 +84,17 @@ def wake(incident: Incident, playbook: Playbook, now: float) -> float | None:
         incident.settle_until if incident.phase is Phase.TRIAGE else None,
         incident.paused_until,
         voting.wake(incident.approval),
-        response.wake(incident) if _nobody_is_called(incident, playbook) is None else None,
+        *_late_at(incident, playbook),
         updates.wake(incident, playbook),
     ]
     ahead = [time for time in times if time is not None and time > now]
     return min(ahead, default=now + playbook.page_every)
+
+
+def _late_at(incident: Incident, playbook: Playbook) -> tuple[float | None, ...]:
+    if _nobody_is_called(incident, playbook) is not None:
+        return ()
+    return response.wake(incident), deadlines.wake(incident, playbook)
 
 
 def given_up(incident: Incident, text: str) -> list[ev.Event]:

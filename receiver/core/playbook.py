@@ -186,6 +186,26 @@ UPDATE_EVERY: Final[dict[Severity, float]] = {Severity.P1: 900.0, Severity.P2: 1
 
 
 @dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Until when a P1's phases must be reached; seconds since it is a P1, None: no deadline.
+
+    Args:
+        assess: it is known what to do.
+        recover: the first attempt to repair it ended.
+        mitigate: it works again.
+    """
+
+    assess: float | None = None
+    recover: float | None = None
+    mitigate: float | None = None
+
+
+DEADLINES: Final = Deadlines(assess=1800.0, mitigate=3600.0)
+COMPLETE_FAILURE: Final = Deadlines(assess=300.0, recover=900.0, mitigate=1800.0)
+"""Of a playbook for complete failures, whose phases are shorter."""
+
+
+@dataclass(frozen=True, slots=True)
 class Playbook:
     """What to do about which alert.
 
@@ -205,6 +225,7 @@ class Playbook:
         resolve_within: seconds after a verified step within which the alert itself must resolve.
         page_every: seconds between pages of an escalated incident.
         update_every: seconds of silence after which it is told how an open incident stands, by severity.
+        deadlines: of the phases of its P1s.
         dry_run: plan and tell, never act.
         paused: start nothing.
         description: for people.
@@ -226,6 +247,7 @@ class Playbook:
     resolve_within: float = 900.0
     page_every: float = 900.0
     update_every: Mapping[Severity, float] = field(default_factory=dict)
+    deadlines: Deadlines = Deadlines()
     dry_run: bool = False
     paused: bool = False
     description: str = ""

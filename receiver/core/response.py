@@ -43,4 +43,4 @@ def judged(incident: Incident, before: Incident, at: float) -> Incident:
 
 def told(incident: Incident, event: ev.ResponseMissed, at: float) -> Incident:
     """Return the incident of which people were told that nobody responded."""
-    return incident.but(late=event.severity)
+    return incident.but(late=event.severity) if event.what == "acknowledge" else incident

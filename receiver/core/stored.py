@@ -16,6 +16,7 @@ from typing import Any
 from receiver.core.matchers import Matcher, Op, matcher
 from receiver.core.playbook import (
     ApprovalPolicy,
+    Deadlines,
     Engine,
     FleetLimits,
     Guardrails,
@@ -77,6 +78,7 @@ def playbook_from_json(data: Mapping[str, Any]) -> Playbook:
             "steps": tuple(_step(step) for step in data["steps"]),
             "verify": _verification(data["verify"]),
             "guardrails": Guardrails(**data["guardrails"]),
+            "deadlines": Deadlines(**data.get("deadlines", {})),
             "update_every": _by_severity(data.get("update_every", {})),
         }
     )

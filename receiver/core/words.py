@@ -260,9 +260,16 @@ def _paged(event: ev.Paged, names: Names) -> str:
 
 
 def _response_missed(event: ev.ResponseMissed, names: Names) -> str:
-    return sentences(
-        f"Nobody acknowledged this {event.severity.value} within {span(event.within)}", "People are called"
-    )
+    what = _MISSED.get(event.what, event.what).format(severity=event.severity.value)
+    return sentences(f"{what} within {span(event.within)}", "People are called")
+
+
+_MISSED = {
+    "acknowledge": "Nobody acknowledged this {severity}",
+    "assess": "This {severity} was not assessed (nobody said what to do)",
+    "recover": "No attempt to repair this {severity} was made",
+    "mitigate": "This {severity} was not mitigated (nothing shows that it works)",
+}
 
 
 def _cleanup_planned(event: ev.CleanupPlanned, names: Names) -> str:
@@ -305,7 +312,8 @@ def _resumed(event: ev.Resumed, names: Names) -> str:
 
 
 def _noted(event: ev.Noted, names: Names) -> str:
-    return f"{_by(event.person, event.via)}: {event.text}" if event.person else event.text
+    phase = f" ({event.phase})" if event.phase else ""
+    return f"{_by(event.person, event.via)}{phase}: {event.text}" if event.person else event.text
 
 
 def _resolved(event: ev.Resolved, names: Names) -> str:

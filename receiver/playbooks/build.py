@@ -10,8 +10,11 @@ from typing import Any, TypeAlias, TypeVar
 from pydantic import BaseModel
 
 from receiver.core.playbook import (
+    COMPLETE_FAILURE,
+    DEADLINES,
     UPDATE_EVERY,
     ApprovalPolicy,
+    Deadlines,
     Engine,
     FleetLimits,
     Guardrails,
@@ -96,11 +99,19 @@ def build_playbook(
         resolve_within=_first(playbook.resolve_within, defaults.resolve_within),
         page_every=_first(playbook.page_every, defaults.page_every),
         update_every=UPDATE_EVERY | _rated(defaults.update_every),
+        deadlines=_deadlines(playbook, defaults),
         dry_run=playbook.dry_run,
         paused=playbook.paused,
         description=playbook.description,
     )
     return replace(made, version=playbook_version(made))
+
+
+def _deadlines(playbook: PlaybookModel, defaults: DefaultsModel) -> Deadlines:
+    base, given = DEADLINES, defaults.deadlines
+    if playbook.complete_failure:
+        base, given = COMPLETE_FAILURE, defaults.complete_failure
+    return replace(base, **{phase: seconds or None for phase, seconds in _given(given).items()})
 
 
 def _rated(given: Mapping[SeverityName, float]) -> dict[Severity, float]:

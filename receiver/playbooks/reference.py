@@ -22,6 +22,7 @@ _TITLES = {
     "KnownGoodModel": "known_good",
     "DefaultsModel": "defaults",
     "StepDefaultsModel": "defaults.step",
+    "DeadlinesModel": "defaults.deadlines",
     "FleetModel": "defaults.fleet",
     "GuardrailsModel": "guardrails",
     "ApprovalModel": "approval",

@@ -303,6 +303,9 @@ class PlaybookModel(Model):
         None, description="After a verified step the alert itself must resolve within this (15m)."
     )
     page_every: PositiveDuration | None = Field(None, description="An escalated incident pages again after this (15m).")
+    complete_failure: bool = Field(
+        False, description="Whether its P1s are complete failures, with the shorter deadlines of `defaults`."
+    )
     dry_run: bool = Field(False, description="Plan and tell, never act.")
     paused: bool = Field(False, description="Start nothing.")
 
@@ -323,6 +326,14 @@ class StepDefaultsModel(Model):
     on_failure: Literal["next", "escalate"] = Field("next", description="What follows a failure.")
 
 
+class DeadlinesModel(Model):
+    """Until when the phases of a P1 must be reached; each counts from when it is a P1, and `0s` means none."""
+
+    assess: Duration | None = Field(None, description="It is known what to do.")
+    recover: Duration | None = Field(None, description="The first attempt to repair it ended.")
+    mitigate: Duration | None = Field(None, description="It works again.")
+
+
 class DefaultsModel(Model):
     """What services, playbooks and steps are given when they don't say otherwise, and the fleet's limits."""
 
@@ -338,6 +349,15 @@ class DefaultsModel(Model):
         {},
         description="Silence after which it is told how an open incident stands; by severity. "
         "Without an entry: 15m for P1, 30m for P2, never for others.",
+    )
+    deadlines: DeadlinesModel = Field(
+        DeadlinesModel(),
+        description="For P1: people are called when a phase is late. Without an entry: `assess` 30m, `mitigate` 1h.",
+    )
+    complete_failure: DeadlinesModel = Field(
+        DeadlinesModel(),
+        description="The same for P1s of playbooks for complete failures. Without an entry: `assess` 5m, "
+        "`recover` 15m, `mitigate` 30m.",
     )
     step: StepDefaultsModel = Field(StepDefaultsModel(), description="For every step.")
     verify: VerifyModel | None = Field(None, description="How steps are judged.")

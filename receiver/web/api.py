@@ -319,9 +319,9 @@ class Api:
     @described(tag="verbs", answers=models.AnswerModel, body=models.NoteRequest, body_optional=False, refuses=(409,))
     async def note(self, request: Request, caller: Caller) -> Response:
         """Add a remark to a timeline."""
-        text = (await read_model(request, models.NoteRequest, self._timeout)).text
-        wanted = request.path_params["id"]
-        return self._answered(await self._operations.note(wanted, by=_by(request, caller), text=text))
+        given = await read_model(request, models.NoteRequest, self._timeout)
+        wanted, by = request.path_params["id"], _by(request, caller)
+        return self._answered(await self._operations.note(wanted, by=by, text=given.text, phase=given.phase))
 
     @described(tag="service", answers=models.AnswerModel, body=models.KillRequest, body_optional=False, refuses=(404,))
     async def kill(self, request: Request, caller: Caller) -> Response:

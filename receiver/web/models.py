@@ -340,9 +340,10 @@ class SeverityRequest(Model):
 
 
 class NoteRequest(Model):
-    """A remark for the timeline."""
+    """A remark for the timeline; with a phase it says that this is reached, which a P1 has deadlines for."""
 
     text: Annotated[str, Field(min_length=1, max_length=4000)]
+    phase: Literal["", "assessed", "mitigated"] = ""
 
 
 class KillRequest(Model):

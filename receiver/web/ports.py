@@ -127,7 +127,7 @@ class Operations(Protocol):
         """End an incident by hand."""
         ...
 
-    async def note(self, incident_id: str, *, by: Principal, text: str) -> Answer:
+    async def note(self, incident_id: str, *, by: Principal, text: str, phase: str = "") -> Answer:
         """Add a remark to the timeline."""
         ...
 

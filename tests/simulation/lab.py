@@ -338,6 +338,19 @@ async def reports(lab: Lab) -> int:
     return await lab.count(ev.StatusReported)
 
 
+def late(what: str, seconds: float) -> Scenario:
+    """Return a scenario where everything fails: when something was told as late, in seconds since the beginning."""
+
+    async def scenario(lab: Lab) -> int | None:
+        lab.runtime.services["api"].boot = 1e6
+        await lab.trouble(seconds)
+        events = await lab.world.store.events((await lab.world.incident()).id)
+        missed = [one.at for one in events if isinstance(one.event, ev.ResponseMissed) and one.event.what == what]
+        return round(missed[0] - events[0].at) if missed else None
+
+    return scenario
+
+
 async def held(lab: Lab) -> int:
     """Let it be repaired and the alert resolve at once; return the seconds from verified to resolved."""
     await lab.trouble(8.0)

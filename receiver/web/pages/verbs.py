@@ -120,5 +120,5 @@ class Verbs:
         return await self._operations.close_incident(incident, by=visitor.principal, reason=reason)
 
     async def _note(self, incident: str, visitor: Visitor, fields: Mapping[str, str]) -> Answer:
-        text = fields.get("text", "")
-        return await self._operations.note(incident, by=visitor.principal, text=text)
+        text, phase = fields.get("text", ""), fields.get("phase", "")
+        return await self._operations.note(incident, by=visitor.principal, text=text, phase=phase)

@@ -85,6 +85,8 @@ async def test_people_work_on_an_incident(tmp_path: Path, command: Command) -> N
         assert (code, "jane has acknowledged it already" in err) == (1, True)
         code, _, err = await command("approve", incident, one=one, token=token)
         assert (code, "asks for no approval" in err) == (1, True)
+        code, out, _ = await command("note", incident, "--phase", "assessed", "it", "is", "full", one=one, token=token)
+        assert (code, out) == (0, "assessed\n")
         code, out, _ = await command("note", incident, "looking", "at", "it", one=one, token=token)
         assert code == 0
         code, out, _ = await command("pause", incident, "--reason", "a deploy", one=one, token=token)

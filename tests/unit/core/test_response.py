@@ -13,6 +13,7 @@ from receiver.core.events import Recorded
 from receiver.core.fold import evolve, replay
 from receiver.core.incident import Incident
 from receiver.core.machine import next_event, wake
+from receiver.core.playbook import Deadlines
 from receiver.core.principal import Principal
 from receiver.core.response import WITHIN
 from receiver.core.severity import Severity
@@ -33,7 +34,7 @@ def add(incident: Incident, event: ev.Event, at: float) -> Incident:
     return evolve(incident, Recorded(incident.id, incident.seq + 1, at, event))
 
 
-SILENT = replace(DECLARED, update_every={})
+SILENT = replace(DECLARED, update_every={}, deadlines=Deadlines())
 """Without status lines, which are another matter."""
 
 
@@ -106,8 +107,12 @@ def test_a_missed_response_is_loud_in_slack_with_its_mention_and_counted_by_seve
     assert broadcasts(entry)
     metrics = Metrics()
     count(metrics, [Recorded("i-1", 2, START, ev.ResponseMissed(Severity.P1, 900.0))])
-    assert metrics.registry.get_sample_value("remediator_responses_missed_total", {"severity": "P1"}) == 1.0
-    assert metrics.registry.get_sample_value("remediator_responses_missed_total", {"severity": "P4"}) == 0.0
+    count(metrics, [Recorded("i-1", 3, START, ev.ResponseMissed(Severity.P1, 900.0, "recover"))])
+    found = [
+        metrics.registry.get_sample_value("remediator_responses_missed_total", {"severity": severity, "what": what})
+        for severity, what in (("P1", "acknowledge"), ("P4", "acknowledge"), ("P1", "recover"), ("P1", "mitigate"))
+    ]
+    assert found == [1.0, 0.0, 1.0, 0.0]
 
 
 @pytest.mark.parametrize("mode", ["observe", "act"])

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from receiver.core.playbook import (
+    DEADLINES,
     UPDATE_EVERY,
     ApprovalPolicy,
     FleetLimits,
@@ -39,7 +40,7 @@ def load(tmp_path: Path, text: str, **options: Any) -> Policy:
 def test_the_smallest_file_has_the_documented_defaults(tmp_path: Path) -> None:
     policy = load(tmp_path, GOOD)
     playbook = policy.playbooks[0]
-    bare = Playbook("", "", 0, (), severity=Severity.P1, update_every=UPDATE_EVERY)
+    bare = Playbook("", "", 0, (), severity=Severity.P1, update_every=UPDATE_EVERY, deadlines=DEADLINES)
     assert replace(playbook, name="", version="", steps=(), match=()) == bare
     restart, rollback = playbook.steps
     assert (restart.verify, restart.timeout, restart.on_failure) == (Verification(), 120.0, OnFailure.NEXT)
@@ -183,6 +184,8 @@ FULL: dict[str, Any] = {
         "resolve_within": "3s",
         "page_every": "4s",
         "update_every": {"P3": "4s"},
+        "deadlines": {"assess": "1s", "recover": "2s", "mitigate": "3s"},
+        "complete_failure": {"assess": "4s", "recover": "5s", "mitigate": "6s"},
         "step": {"timeout": "5s", "healthy_within": "6s", "on_failure": "escalate"},
         "verify": {
             "health": False,
@@ -230,6 +233,7 @@ FULL: dict[str, Any] = {
             "hold": "9s",
             "resolve_within": "9s",
             "page_every": "9s",
+            "complete_failure": True,
             "dry_run": True,
             "paused": True,
             "steps": [

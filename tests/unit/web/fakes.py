@@ -139,8 +139,8 @@ class KeepingOperations:
     async def change_severity(self, incident_id: str, *, by: Principal, severity: Severity, reason: str) -> Said:
         return self._keep("severity", id=incident_id, by=by, severity=severity, reason=reason)
 
-    async def note(self, incident_id: str, *, by: Principal, text: str) -> Said:
-        return self._keep("note", id=incident_id, by=by, text=text)
+    async def note(self, incident_id: str, *, by: Principal, text: str, phase: str = "") -> Said:
+        return self._keep("note", id=incident_id, by=by, text=text, phase=phase)
 
     async def kill(self, *, on: bool, by: Principal, playbook: str | None = None) -> Said:
         return self._keep("kill", on=on, by=by, playbook=playbook)

@@ -193,7 +193,8 @@ VERBS = [
     ("resume", {}, "resume", {"reason": ""}),
     ("severity", {"severity": "P1", "reason": "worse"}, "severity", {"severity": Severity.P1, "reason": "worse"}),
     ("close", {"reason": "false alarm"}, "close", {"reason": "false alarm"}),
-    ("note", {"text": "a note"}, "note", {"text": "a note"}),
+    ("note", {"text": "a note"}, "note", {"text": "a note", "phase": ""}),
+    ("note", {"text": "full", "phase": "assessed"}, "note", {"text": "full", "phase": "assessed"}),
 ]
 
 
@@ -235,6 +236,7 @@ async def test_a_no_is_a_problem_with_the_words_of_the_decision(status: str, cod
     [
         ("incidents/i-1/note", {}, "$.text", "is missing"),
         ("incidents/i-1/note", {"text": ""}, "$.text", "must not be empty"),
+        ("incidents/i-1/note", {"text": "x", "phase": "over"}, "$.phase", "mitigated"),
         ("incidents/i-1/note", {"text": "x" * 4001}, "$.text", "is longer than 4000 characters"),
         ("incidents", {"severity": "P5", "title": "x"}, "$.severity", "P4"),
         ("incidents/i-1/severity", {"severity": "P1"}, "$.reason", "is missing"),

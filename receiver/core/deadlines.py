@@ -1,0 +1,113 @@
+"""Deadlines of a P1's phases: until when it must be known what to do, be tried, and work again.
+
+What meets one is taken from what happened where that is honest, and from a person's note where only a person can tell:
+docs/decisions/0017-phase-deadlines.md. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from receiver.core import events as ev
+from receiver.core.incident import Incident, Phases
+from receiver.core.playbook import Playbook
+from receiver.core.severity import Severity
+
+UNMET: Final = Phases()
+
+
+def missed(incident: Incident, playbook: Playbook, now: float) -> ev.ResponseMissed | None:
+    """Return the first deadline that was missed and is not told yet."""
+    for phase, since, within in _running(incident, playbook):
+        if now >= since + within:
+            return ev.ResponseMissed(incident.severity, within, phase)
+    return None
+
+
+def wake(incident: Incident, playbook: Playbook) -> float | None:
+    """Return when the next deadline is missed."""
+    return min((since + within for _, since, within in _running(incident, playbook)), default=None)
+
+
+def _running(incident: Incident, playbook: Playbook) -> Iterator[tuple[str, float, float]]:
+    """Yield what is still to be reached: the phase, since when its time runs, and how many seconds."""
+    phases = incident.phases or UNMET
+    if incident.severity is not Severity.P1 or phases.mitigated_at is not None:
+        return
+    since, asked = incident.severity_since or incident.opened_at, playbook.deadlines
+    for phase, within, met in (
+        ("assess", asked.assess, _assessed(phases, since + (asked.assess or 0.0))),
+        ("recover", asked.recover, phases.tried_at is not None),
+        ("mitigate", asked.mitigate, False),
+    ):
+        if within is not None and not met and phase not in phases.missed:
+            yield phase, since, within
+
+
+def _assessed(phases: Phases, due: float) -> bool:
+    """Whether it is known what to do: a person says so, or the service chose and did not give up before it was due."""
+    if phases.assessed_at is not None:
+        return True
+    gave_up = phases.gave_up_at
+    return phases.chosen_at is not None and (gave_up is None or gave_up >= due)
+
+
+# --- what an event does to them -------------------------------------------------------------------------------------
+
+
+def marked(incident: Incident, event: ev.Event, at: float) -> Incident:
+    """Return the incident with its phases as an event leaves them."""
+    mark = _MARKS.get(type(event))
+    if mark is None:
+        return incident
+    phases = incident.phases or UNMET
+    new = mark(phases, event, at)
+    return incident if new == phases else incident.but(phases=new)
+
+
+def _chosen(phases: Phases, event: ev.StepStarted | ev.ApprovalAsked, at: float) -> Phases:
+    return phases if phases.chosen_at is not None else replace(phases, chosen_at=at)
+
+
+def _tried(phases: Phases, event: ev.StepFinished, at: float) -> Phases:
+    return phases if phases.tried_at is not None else replace(phases, tried_at=at)
+
+
+def _verified(phases: Phases, event: ev.Verified, at: float) -> Phases:
+    if event.verdict == "failed":
+        return _back(phases, event, at)
+    works = event.verdict == "passed" and phases.mitigated_at is None
+    return replace(phases, mitigated_at=at) if works else phases
+
+
+def _back(phases: Phases, event: ev.Event, at: float) -> Phases:
+    """Take back that it works again."""
+    return replace(phases, mitigated_at=None)
+
+
+def _gave_up(phases: Phases, event: ev.Escalated, at: float) -> Phases:
+    return replace(phases, gave_up_at=at, mitigated_at=None)
+
+
+def _noted(phases: Phases, event: ev.Noted, at: float) -> Phases:
+    if event.phase == "mitigated":
+        return replace(phases, assessed_at=phases.assessed_at or at, mitigated_at=at)
+    return replace(phases, assessed_at=at) if event.phase == "assessed" else phases
+
+
+def _late(phases: Phases, event: ev.ResponseMissed, at: float) -> Phases:
+    return phases if event.what == "acknowledge" else replace(phases, missed=(*phases.missed, event.what))
+
+
+_MARKS: Final[Mapping[type[ev.Event], Callable[[Phases, Any, float], Phases]]] = {
+    ev.StepStarted: _chosen,
+    ev.ApprovalAsked: _chosen,
+    ev.StepFinished: _tried,
+    ev.Verified: _verified,
+    ev.CleanupInterrupted: _back,
+    ev.Escalated: _gave_up,
+    ev.Noted: _noted,
+    ev.ResponseMissed: _late,
+}
