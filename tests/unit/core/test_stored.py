@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from receiver.core.matchers import Matcher, Op, matcher
 from receiver.core.playbook import (
+    DEADLINES,
+    UPDATE_EVERY,
     ApprovalPolicy,
     Guardrails,
     OnFailure,
@@ -93,3 +95,10 @@ def test_versions_differ_when_the_content_does(one: Playbook, other: Playbook) -
 def test_what_is_no_stored_playbook_is_refused(data: dict[str, Any]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         playbook_from_json(data)
+
+
+def test_a_playbook_from_before_there_were_deadlines_and_updates_has_none() -> None:
+    now = Playbook("p", "v", 0, (), deadlines=DEADLINES, update_every=UPDATE_EVERY)
+    old = {name: value for name, value in playbook_to_json(now).items() if name not in {"deadlines", "update_every"}}
+    assert playbook_from_json(old) == Playbook("p", "v", 0, ())
+    assert playbook_from_json(playbook_to_json(now)) == now

@@ -265,6 +265,15 @@ async def test_a_verb_that_is_refused_says_why() -> None:
     assert one.operations.asked[0][1]["severity"] is Severity.P1
 
 
+@pytest.mark.parametrize("phase", ["", "assessed", "mitigated"])
+async def test_a_note_carries_the_phase_that_the_form_offers(phase: str) -> None:
+    one = edge()
+    browser = await signed_in(one)
+    assert f'<option value="{phase}">' in (await browser.http.get("/incidents/i-1")).text
+    await send(browser, "note", {"text": "the disk is full", "phase": phase})
+    assert (one.operations.asked[0][1]["text"], one.operations.asked[0][1]["phase"]) == ("the disk is full", phase)
+
+
 @pytest.mark.parametrize("severity", ["P5", "", "p1", None])
 async def test_a_severity_that_there_is_not_is_refused(severity: str | None) -> None:
     one = edge()
