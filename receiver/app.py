@@ -181,7 +181,9 @@ async def _join(  # noqa: PLR0915 - one straight line, see tests/unit/house/test
 
     engine.on_stored = stored
     simulate = Simulator(engine, clock, actor, looker.confirm).simulate
-    incoming = slack_incoming(settings, http, clock, store, operations, simulate, lambda: policies.people)
+    incoming = slack_incoming(
+        settings, http, clock, store, operations, simulate, lambda: policies.people, metrics.slack_refused
+    )
     parts = Parts(
         settings=settings,
         engine=engine,

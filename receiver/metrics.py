@@ -28,6 +28,11 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 RECEIVED: Final = ("new", "repeats", "resolved", "refired", "stale", "unmatched", "quarantined")
 """What an alert of a delivery can turn out to be; `unmatched` ones are also new."""
 
+SLACK_REFUSALS: Final = (
+    "unsigned", "signature", "stale", "before_start", "replay", "body", "slow", "too_large", "busy", "person", "role",
+)  # fmt: skip
+"""Why a request of Slack's can be refused; docs/operations.md says what each means."""
+
 FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 SLOW: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
 
@@ -118,6 +123,9 @@ class Metrics:
         self.work_failures = self._counter("work_failures", "Times that work on an incident failed by a defect.")
         self.outbox_sent = self._counter("outbox_sent", "Messages by lane and outcome.", "lane", "outcome")
         self.votes = self._counter("votes", "Approvals and denials by people.", "decision")
+        self.slack_requests_refused = self._counter(
+            "slack_requests_refused", "Requests of Slack's, or that say so, that were refused.", "reason"
+        )
         # A series that appears with its first event has no rate for it.
         for verdict in ("passed", "failed", "inconclusive"):
             self.verifications.labels(verdict)
@@ -127,6 +135,8 @@ class Metrics:
             self.responses_missed.labels(Severity.P1.value, phase)
         for decision in ("approved", "denied"):
             self.votes.labels(decision)
+        for reason in SLACK_REFUSALS:
+            self.slack_requests_refused.labels(reason)
         for state in ("resolved", "closed"):
             self.incidents_ended.labels(state)
 
@@ -166,6 +176,10 @@ class Metrics:
     def sent(self, lane: str, outcome: str) -> None:
         """Count a message, or a try of one."""
         self.outbox_sent.labels(lane, outcome).inc()
+
+    def slack_refused(self, reason: str) -> None:
+        """Count a request of Slack's that was refused, by a word of `SLACK_REFUSALS`."""
+        self.slack_requests_refused.labels(reason).inc()
 
     def in_mode(self, mode: str) -> None:
         """Say which mode the service runs in."""

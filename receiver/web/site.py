@@ -25,7 +25,6 @@ from receiver.web.openapi import document, rendered
 from receiver.web.pages.pages import page_routes
 from receiver.web.ports import Parts
 from receiver.web.problems import Problem, Receive, Scope, Send
-from receiver.web.slack import slack_routes
 
 GUARDS: Final[Mapping[str, str]] = {
     "cache-control": "no-store",
@@ -54,7 +53,7 @@ class Site:
 
 def _rest(parts: Parts) -> Starlette:
     auth = ApiAuth(parts.settings)
-    api = [*Api(parts, auth).routes(), *Probes(parts, auth).routes(), *slack_routes(parts)]
+    api = [*Api(parts, auth).routes(), *Probes(parts, auth).routes(), *_slack_routes(parts)]
     api.append(_document_route(parts, auth, api))
     app = Starlette(
         routes=[*api, *page_routes(parts)],
@@ -70,6 +69,16 @@ def _rest(parts: Parts) -> Starlette:
     # A redirect would be followed by Alertmanager as a GET and count as delivered.
     app.router.redirect_slashes = False
     return app
+
+
+def _slack_routes(parts: Parts) -> list[DescribedRoute]:
+    """Return Slack's routes: none without a secret, for anybody could press then."""
+    if parts.slack is None or not parts.settings.slack_signing_secret:
+        return []
+    from receiver.web.slack import SlackDoor  # noqa: PLC0415 - slack_sdk is 2 MB that most never need
+
+    secrets, count = parts.settings.slack_signing_secret, parts.metrics.slack_refused
+    return SlackDoor(secrets, parts.clock, parts.slack, count).routes()
 
 
 class Probes:

@@ -2,6 +2,8 @@
 
 Whoever knows the signing secret is Slack. A request counts once: its signature is remembered for longer than its time
 stamp is taken, and one from before this process began might have counted with the one before.
+
+Importing slack_sdk takes 2 MB, so this module is imported only when there is a secret.
 """
 
 from __future__ import annotations
@@ -9,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -22,7 +25,7 @@ from starlette.responses import Response
 from receiver.ports import Clock
 from receiver.web.body import declared_length, read_body
 from receiver.web.describing import FORM, DescribedRoute, Guard, described, operation
-from receiver.web.ports import Interactions, Parts
+from receiver.web.ports import Interactions
 from receiver.web.problems import CLOSE, Problem
 
 INTERACTIVITY: Final = "/slack/interactivity"
@@ -37,8 +40,9 @@ AT_ONCE: Final = 32
 BODY_TIMEOUT: Final = 2.0
 """Seconds for a body to arrive; Slack gives three for all of it."""
 
+VALID: Final = 300.0
 REMEMBERED: Final = 600.0
-"""Seconds that a signature is remembered; its time stamp is taken for 300."""
+"""Seconds that a time stamp is taken, and that a signature is remembered."""
 
 MOST: Final = 100_000
 """Signatures remembered; only Slack can add one. With more nothing is taken, rather than one twice."""
@@ -46,7 +50,18 @@ MOST: Final = 100_000
 FIELDS: Final = 50
 """Fields of a form at most."""
 
+REASONS: Final[Mapping[int, str]] = {400: "body", 408: "slow", 413: "too_large", 503: "busy"}
+"""By what a request is counted that was refused for its body, or for there being too many, by the HTTP status."""
+
 _log = structlog.stdlib.get_logger(__name__)
+
+
+class NotSlack(Problem):
+    """A request that isn't Slack's, or not for the first time; `reason` is the word that it is counted by."""
+
+    def __init__(self, reason: str, why: str) -> None:
+        super().__init__(401, f"This request was {why}.")
+        self.reason = reason
 
 
 class _SlackTime(SignatureClock):
@@ -78,18 +93,23 @@ class Signatures:
         """Let a request pass, once.
 
         Raises:
-            Problem: it isn't signed so (401), or too many were remembered (503).
+            NotSlack: it isn't signed so (401).
+            Problem: too many were remembered (503).
         """
-        if timestamp is None or signature is None or not self._valid(body, timestamp, signature):
-            raise self._refused("not signed with the app's signing secret, or more than 300 seconds ago")
+        if timestamp is None or signature is None:
+            raise NotSlack("unsigned", "not signed at all")
+        if not self._valid(body, timestamp, signature):
+            if self._old(timestamp):
+                raise NotSlack("stale", "signed more than 300 seconds ago, or by a clock that is as wrong as that")
+            raise NotSlack("signature", "not signed with the app's signing secret")
         if int(timestamp) < self._began:
             # Its signature may have counted already, with the process before this one.
-            raise self._refused("signed before this process began; press again")
+            raise NotSlack("before_start", "signed before this process began; press again")
         now = self._clock.now()
         while self._seen and now - next(iter(self._seen.values())) > REMEMBERED:
             self._seen.popitem(last=False)
         if signature in self._seen:
-            raise self._refused("a request that came before")
+            raise NotSlack("replay", "a request that came before")
         if len(self._seen) >= MOST:
             raise Problem(503, "Too many requests were signed within ten minutes; nothing was done.")
         self._seen[signature] = now
@@ -104,16 +124,10 @@ class Signatures:
                 return False
         return found
 
-    def _refused(self, why: str) -> Problem:
-        _log.warning("slack.request_refused", reason=why)
-        return Problem(401, f"This request was {why}.")
-
-
-def slack_routes(parts: Parts) -> list[DescribedRoute]:
-    """Return Slack's routes: none without a secret, for anybody could press then."""
-    if parts.slack is None or not parts.settings.slack_signing_secret:
-        return []
-    return SlackDoor(parts.settings.slack_signing_secret, parts.clock, parts.slack).routes()
+    def _old(self, timestamp: str) -> bool:
+        """Whether its time stamp alone is reason enough: a wrong clock is mended elsewhere than a wrong secret."""
+        known = timestamp.isascii() and timestamp.isdigit() and len(timestamp) < 18
+        return known and abs(self._clock.now() - int(timestamp)) > VALID
 
 
 class SlackDoor:
@@ -123,10 +137,14 @@ class SlackDoor:
         secrets: of the app, at least one.
         clock: for the age of requests.
         desk: what takes interactions.
+        refused: called with the reason for each request that is refused.
     """
 
-    def __init__(self, secrets: Sequence[str], clock: Clock, desk: Interactions) -> None:
+    def __init__(
+        self, secrets: Sequence[str], clock: Clock, desk: Interactions, refused: Callable[[str], None]
+    ) -> None:
         self._desk = desk
+        self._refused = refused
         self._signatures = Signatures(secrets, clock)
         self._reading = asyncio.Semaphore(AT_ONCE)
 
@@ -147,13 +165,8 @@ class SlackDoor:
     )
     async def interactivity(self, request: Request) -> Response:
         """Take a press or a modal."""
-        form = _form(await self._signed(request))
-        try:
-            payload = json.loads(form.get("payload", ""))
-        except (ValueError, RecursionError):
-            payload = None
-        if not isinstance(payload, dict):
-            raise Problem(400, "The form's field `payload` holds no JSON object.")
+        with self._counted():
+            payload = _payload(_form(await self._signed(request)))
         return _answered(await self._desk.interactive(payload))
 
     @described(
@@ -166,10 +179,22 @@ class SlackDoor:
     )
     async def command(self, request: Request) -> Response:
         """Take a slash command."""
-        form = _form(await self._signed(request))
+        with self._counted():
+            form = _form(await self._signed(request))
         if form.get("ssl_check") == "1":
             return Response()
         return _answered(await self._desk.command(form))
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count and log what is refused."""
+        try:
+            yield
+        except Problem as problem:
+            reason = problem.reason if isinstance(problem, NotSlack) else REASONS[problem.status]
+            self._refused(reason)
+            _log.warning("slack.request_refused", reason=reason, detail=problem.detail)
+            raise
 
     async def _signed(self, request: Request) -> bytes:
         length = request.headers.get("content-length")
@@ -189,6 +214,16 @@ def _form(body: bytes) -> dict[str, str]:
     except ValueError:
         raise Problem(400, "The body is no form.") from None
     return {name: values[0] for name, values in fields.items()}
+
+
+def _payload(form: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        payload = json.loads(form.get("payload", ""))
+    except (ValueError, RecursionError):
+        payload = None
+    if not isinstance(payload, dict):
+        raise Problem(400, "The form's field `payload` holds no JSON object.")
+    return payload
 
 
 def _answered(answer: Mapping[str, Any] | None) -> Response:

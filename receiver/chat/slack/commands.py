@@ -12,7 +12,7 @@ from receiver.chat.slack.buttons import link
 from receiver.chat.slack.desk import SOON, Desk, outcome
 from receiver.chat.slack.modals import Kill
 from receiver.chat.slack.text import code, escape
-from receiver.chat.slack.verbs import open_modal, principal, refused, said, text_of
+from receiver.chat.slack.verbs import open_modal, principal, said, text_of
 from receiver.chat.slack.whose import SlackUser
 from receiver.core.incident import Incident
 from receiver.core.notices import for_users
@@ -92,7 +92,7 @@ class Commands:
             return HELP if verb == "help" else f"There is no command {code(verb, 40)}.\n{HELP}"
         person = await self._desk.whose.person(who) if who is not None else None
         if who is None or person is None or not person.may(role):
-            return refused(who, person, role, what=f"/remediator {verb}", of=" ".join(given[:1])[:60])
+            return self._desk.refuse(who, person, role, what=f"/remediator {verb}", of=" ".join(given[:1])[:60])
         return await self._do(verb, given, person, who, text_of(form.get("trigger_id")))
 
     async def _do(self, verb: str, given: list[str], person: Person, who: SlackUser, trigger: str) -> str:

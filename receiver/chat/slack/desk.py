@@ -7,7 +7,7 @@ and worked on beside; a sent modal is answered with what became of it, after two
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final, TypeVar
 
@@ -38,7 +38,7 @@ from receiver.chat.slack.verbs import (
 from receiver.chat.slack.whose import SlackUser, Whose
 from receiver.core.events import Recorded
 from receiver.core.principal import Principal
-from receiver.people import Role
+from receiver.people import Person, Role
 from receiver.ports import ChatError, Store, StoreUnavailable, TooBusy
 
 Json = dict[str, Any]
@@ -71,6 +71,7 @@ class Desk:
         answers: sends what one person is told.
         api: opens modals.
         planned: makes plans again.
+        refused: called with `busy`, `person` or `role` for what is refused for that, for a metric.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Desk:
         answers: PrivateAnswers,
         api: Api,
         planned: Planned,
+        refused: Callable[[str], None] = lambda _reason: None,
     ) -> None:
         self.store = store
         self.operations = operations
@@ -88,6 +90,7 @@ class Desk:
         self.answers = answers
         self.api = api
         self._planned = planned
+        self._refused = refused
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def interactive(self, payload: Mapping[str, Any]) -> Json | None:
@@ -110,6 +113,7 @@ class Desk:
         """Begin to work on something beside the answer; raises TooBusy."""
         if len(self._tasks) >= MOST:
             work.close()
+            self._refused("busy")
             raise TooBusy
         return self.follow(work)
 
@@ -119,6 +123,11 @@ class Desk:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    def refuse(self, who: SlackUser | None, person: Person | None, role: Role, *, what: str, of: str) -> str:
+        """Count that somebody may not do something, and say why."""
+        self._refused("person" if person is None else "role")
+        return refused(who, person, role, what=what, of=of)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
@@ -155,7 +164,7 @@ class Desk:
                 return await self._ask(press, trigger)
             person = await self.whose.person(who)
         if who is None or person is None or not person.may(role):
-            return refused(who, person, role, what=str(press.verb), of=press.incident)
+            return self.refuse(who, person, role, what=str(press.verb), of=press.incident)
         return await self._ask(press, trigger) if asks else await self._act(press, principal(person, who))
 
     async def _ask(self, press: Press, trigger: str) -> str:
@@ -236,7 +245,7 @@ class Desk:
         role = Role.ADMIN if isinstance(sent.about, Kill) else ROLES[sent.about.verb]
         person = await self.whose.person(who) if who is not None else None
         if who is None or person is None or not person.may(role):
-            return False, refused(who, person, role, what=type(sent.about).__name__.lower(), of=sent.about.value)
+            return False, self.refuse(who, person, role, what=type(sent.about).__name__.lower(), of=sent.about.value)
         by = principal(person, who)
         try:
             if isinstance(sent.about, Kill):

@@ -52,14 +52,19 @@ def slack_incoming(
     operations: Operations,
     simulate: Simulate,
     people: Callable[[], People],
+    refused: Callable[[str], None],
 ) -> Incoming | None:
-    """Return what takes people's doings in Slack, None when they can't reach us."""
+    """Return what takes people's doings in Slack, None when they can't reach us.
+
+    Args:
+        refused: called with the reason for each press, window or command that is refused.
+    """
     if settings.slack_token is None or not settings.slack_listens:
         return None
     api = SlackApi(settings.slack_api_url, settings.slack_token, http)
     whose = Whose(people, clock, api if settings.slack_email == "on" else None)
     answers = PrivateAnswers(http, settings.slack_api_url, redaction(settings.secrets))
-    desk = Desk(store, operations, whose, answers, api, DryRun(store, simulate, answers.safe))
+    desk = Desk(store, operations, whose, answers, api, DryRun(store, simulate, answers.safe), refused)
     return Incoming(desk, Commands(desk, settings.external_url or "", settings.mode))
 
 

@@ -23,6 +23,7 @@ from receiver.chat.slack.private import PrivateAnswers
 from receiver.chat.slack.whose import Whose
 from receiver.core.playbook import Policy
 from receiver.core.redaction import hide
+from receiver.metrics import Metrics
 from receiver.people import People, Person, Role, SlackId
 from receiver.web.problems import Problem
 from receiver.web.slack import COMMAND, INTERACTIVITY, SlackDoor
@@ -47,6 +48,7 @@ class Office:
     desk: Desk
     door: Any
     people: People
+    metrics: Metrics
     told_before: dict[str, int] = field(default_factory=dict)
 
     def id(self, name: str) -> str:
@@ -99,6 +101,12 @@ class Office:
             got = await client.post(path, content=signed.body, headers=signed.headers)
         return Answer(got.status_code, got.headers.get("content-type", ""), got.text, 0.0)
 
+    def refused(self, reason: str) -> float:
+        """Return how many requests were refused for a reason."""
+        return (
+            self.metrics.registry.get_sample_value("remediator_slack_requests_refused_total", {"reason": reason}) or 0.0
+        )
+
     async def idle(self) -> None:
         """Wait until what was pressed is done."""
         while self.desk._tasks:
@@ -149,12 +157,19 @@ def _opened(one: Scene, users: dict[str, User], people: People, *, by_email: boo
     holder: list[Office] = []
     whose = Whose(lambda: holder[0].people, world.clock, api if by_email else None)
     answers = PrivateAnswers(one.http, "http://slack.example/api", hide)
+    metrics = Metrics()
     desk = Desk(
-        world.store, world.operations, whose, answers, api, DryRun(world.store, world.simulator.simulate, answers.safe)
+        world.store,
+        world.operations,
+        whose,
+        answers,
+        api,
+        DryRun(world.store, world.simulator.simulate, answers.safe),
+        metrics.slack_refused,
     )
     incoming = Incoming(desk, Commands(desk, "https://remediator.example", "act"))
-    door = door_of(SlackDoor([SIGNING_SECRET], world.clock, incoming))
-    office = Office(one, users, Hands(one.double), desk, door, people)
+    door = door_of(SlackDoor([SIGNING_SECRET], world.clock, incoming, metrics.slack_refused))
+    office = Office(one, users, Hands(one.double), desk, door, people, metrics)
     holder.append(office)
     return office
 

@@ -158,6 +158,7 @@ async def test_who_may_not_approve_is_told_so_privately_and_changes_nothing(tmp_
         assert why in approve
         assert why in deny
         assert one.hands.modal_of(one.id(name)) is None
+        assert one.refused("person" if name == "eve" else "role") == 2
         assert len(await events(one)) == before
         assert all(one.told(other) == "" for other in ("ann", "bob"))
 

@@ -32,7 +32,9 @@ class Place:
         self.clock = FakeClock()
         self.slack = httpx.AsyncClient(transport=Straight(self.double))
         self.desk = Keeping()
-        self.service: Any = httpx.ASGITransport(door_of(SlackDoor([SIGNING_SECRET], self.clock, self.desk)))
+        self.service: Any = httpx.ASGITransport(
+            door_of(SlackDoor([SIGNING_SECRET], self.clock, self.desk, lambda _: None))
+        )
         self.user = self.double.team.add_user("ann")
         ann = Person("ann", "Ann", frozenset({Role.APPROVER}), slack=(SlackId(self.double.team.id, self.user.id),))
         self.doors = Doors(people=People({"ann": ann}))

@@ -82,6 +82,7 @@ async def test_more_presses_than_can_be_worked_on_are_refused_and_do_nothing(
         assert await one.desk.interactive(presses[1].payload) is None
         with pytest.raises(TooBusy):
             await one.desk.interactive(presses[2].payload)
+        assert one.refused("busy") == 1
         held.go.set()
         await one.idle()
         assert MOST == 100

@@ -2,8 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,8 +17,9 @@ import pytest
 
 from receiver.chat.slack.private import PrivateAnswers
 from receiver.core.redaction import hide
+from receiver.metrics import SLACK_REFUSALS
 from receiver.ports import TooBusy
-from receiver.web.slack import COMMAND, INTERACTIVITY, MAX_BODY, MOST, SlackDoor
+from receiver.web.slack import COMMAND, INTERACTIVITY, MAX_BODY, MOST, REASONS, SlackDoor
 from tests.integration.slack.hands import door_of
 from tests.simulation.world import FakeClock
 from tests.slack_double.signing import Signed
@@ -47,7 +53,8 @@ class Door:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.desk = Keeping()
-        self.door = SlackDoor([OLD, NEW], self.clock, self.desk)
+        self.refused: list[str] = []
+        self.door = SlackDoor([OLD, NEW], self.clock, self.desk, self.refused.append)
         self.site = door_of(self.door)
         self.clock.time += 1000
 
@@ -124,6 +131,7 @@ async def test_forged_tampered_stale_and_odd_requests_are_401(door: Door) -> Non
         assert answer.status_code == 401, one
         assert NEW not in answer.text
     assert door.desk.got == []
+    assert Counter(door.refused) == {"signature": len(garbled) + 1, "stale": 2}
     assert (await door.post(good.stale(299))).status_code == 200
 
 
@@ -135,6 +143,7 @@ async def test_a_request_without_signature_or_time_is_401(door: Door) -> None:
             headers = [one for one in good.headers if one[0] != name]
             assert (await client.post(INTERACTIVITY, content=good.body, headers=headers)).status_code == 401
     assert door.desk.got == []
+    assert door.refused == ["unsigned", "unsigned"]
 
 
 async def test_a_replay_is_401_for_as_long_as_its_time_stamp_would_be_taken(door: Door) -> None:
@@ -145,22 +154,25 @@ async def test_a_replay_is_401_for_as_long_as_its_time_stamp_would_be_taken(door
         assert (await door.post(good)).status_code == 401
         assert (await door.post(good, COMMAND)).status_code == 401
     assert len(door.desk.got) == 1
+    assert door.refused == ["replay"] * 6
 
 
 async def test_what_was_signed_before_this_process_began_is_401(door: Door) -> None:
     good = door.signed()
     assert (await door.post(good)).status_code == 200
     door.clock.time += 5
-    door.site = door_of(SlackDoor([NEW], door.clock, door.desk))
+    door.site = door_of(SlackDoor([NEW], door.clock, door.desk, door.refused.append))
     again = await door.post(good)
     assert again.status_code == 401
     assert "before this process began" in again.json()["detail"]
+    assert door.refused == ["before_start"]
     assert (await door.post(door.signed())).status_code == 200
 
 
 async def test_more_signatures_than_are_remembered_are_refused_and_not_forgotten(door: Door) -> None:
     door.door._signatures._seen.update((f"v0={number}", door.clock.now()) for number in range(MOST))
     assert (await door.post(door.signed())).status_code == 503
+    assert door.refused == ["busy"]
     door.clock.time += 601
     assert (await door.post(door.signed())).status_code == 200
     assert len(door.door._signatures._seen) == 1
@@ -170,6 +182,7 @@ async def test_a_body_over_the_limit_is_413_before_anything_is_made_of_it(door: 
     big = door.signed(body=b"payload=" + b"x" * MAX_BODY)
     assert (await door.post(big)).status_code == 413
     assert door.desk.got == []
+    assert door.refused == ["too_large"]
 
 
 @pytest.mark.parametrize(
@@ -178,6 +191,7 @@ async def test_a_body_over_the_limit_is_413_before_anything_is_made_of_it(door: 
 async def test_what_is_signed_and_no_payload_is_400(door: Door, body: bytes) -> None:
     assert (await door.post(door.signed(body=body))).status_code == 400
     assert door.desk.got == []
+    assert door.refused == ["body"]
 
 
 async def test_a_form_with_more_fields_than_slack_has_is_400(door: Door) -> None:
@@ -229,3 +243,32 @@ async def test_a_private_answer_is_cut_between_lines_and_holds_no_credential() -
     assert len(message["text"]) <= 2900
     assert message["text"].endswith("a line &amp; ***\n…")
     assert "s3cret" not in json.dumps(message)
+
+
+async def test_a_body_that_does_not_come_is_408(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receiver.web.slack.BODY_TIMEOUT", 0.01)
+
+    async def never() -> AsyncIterator[bytes]:
+        yield b"payload="
+        await asyncio.sleep(60)
+
+    transport = httpx.ASGITransport(door.site)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        answer = await client.post(INTERACTIVITY, content=never(), headers=door.signed().headers)
+    assert (answer.status_code, door.refused) == (408, ["slow"])
+
+
+async def test_each_reason_is_a_word_that_the_metric_knows_and_the_documents_explain() -> None:
+    explained = Path("docs/operations.md").read_text()
+    reasons = set(re.findall(r'NotSlack\("(\w+)"', Path("receiver/web/slack.py").read_text()))
+    assert len(reasons) == 5
+    assert reasons | set(REASONS.values()) | {"person", "role"} == set(SLACK_REFUSALS)
+    for reason in SLACK_REFUSALS:
+        assert f"`{reason}`" in explained, reason
+
+
+def test_without_slack_nothing_of_its_library_is_loaded() -> None:
+    code = (
+        "import sys, receiver.serving, receiver.app; sys.exit(any(one.startswith('slack_sdk') for one in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
