@@ -182,7 +182,15 @@ async def _join(  # noqa: PLR0915 - one straight line, see tests/unit/house/test
     engine.on_stored = stored
     simulate = Simulator(engine, clock, actor, looker.confirm).simulate
     incoming = slack_incoming(
-        settings, http, clock, store, operations, simulate, lambda: policies.people, metrics.slack_refused
+        settings,
+        http,
+        clock,
+        store,
+        operations,
+        simulate,
+        lambda: policies.people,
+        services=lambda: tuple(engine.policy.services),
+        refused=metrics.slack_refused,
     )
     parts = Parts(
         settings=settings,

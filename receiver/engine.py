@@ -20,6 +20,7 @@ from receiver.core.principal import Principal
 from receiver.core.routing import Router
 from receiver.core.severity import Severity
 from receiver.core.telling import rows
+from receiver.ids import incident_once
 from receiver.ports import (
     ActionRecord,
     AlertRow,
@@ -210,17 +211,19 @@ class Engine:
         await self._submit(Unit(unit, incidents=(incident_id,), actions_since=since))
         return result[0]
 
-    async def declare(self, by: Principal, severity: Severity, title: str, service: str) -> str:
-        """Begin an incident by hand, and return its id."""
-        identity = self.ids.incident()
+    async def declare(self, by: Principal, severity: Severity, title: str, service: str, once: str = "") -> str:
+        """Begin an incident by hand, and return its id; with the same `once` again, it is there already."""
+        identity = incident_once(once) if once else self.ids.incident()
         opened = declared(identity, by, severity, title, service, self.mode)
 
-        def unit(_view: View) -> Changes:
+        def unit(view: View) -> Changes:
+            if once and identity in view.incidents:
+                return Changes()
             now = self.clock.now()
             first = ev.Recorded(identity, 1, now, opened)
             return self.changes([self.follow(Step(None, evolve(None, first), (first,)), now)], now)
 
-        await self._submit(Unit(unit, targets=(identity,)))
+        await self._submit(Unit(unit, incidents=(identity,), targets=(identity,)))
         return identity
 
     def version(self, version: str) -> Playbook:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 
 _LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -15,6 +16,16 @@ def _random(length: int) -> str:
         # Five bits name one of 32; the ones beyond the alphabet are thrown away, a remainder would favour some.
         found += "".join(_LETTERS[byte & 31] for byte in os.urandom(length) if byte & 31 < len(_LETTERS))
     return found[:length]
+
+
+def incident_once(wish: str) -> str:
+    """Return the id of the incident that a wish begins: the same wish, the same id; as rarely met as a random one."""
+    number = int.from_bytes(hashlib.blake2s(wish.encode()).digest())
+    found = ""
+    for _ in range(8):
+        number, rest = divmod(number, len(_LETTERS))
+        found += _LETTERS[rest]
+    return f"i-{found}"
 
 
 class RandomIds:

@@ -155,12 +155,15 @@ class Operations:
 
         return await self._record(incident_id, by, Role.RESPONDER, decide, lambda one: f"goes on; {_what_now(one)}")
 
-    async def declare(self, *, by: Principal, severity: Severity, title: str, service: str = "") -> Answer:
+    async def declare(
+        self, *, by: Principal, severity: Severity, title: str, service: str = "", once: str = ""
+    ) -> Answer:
         """Begin an incident without an alert; its text names the incident.
 
         Args:
             title: what is wrong, at most 100 characters.
             service: of the policy that it is about; empty: none.
+            once: names this very wish, for a channel that may tell it again; empty: each is a new one.
         """
         if (why := self._judge.approvers.forbids(by, Role.RESPONDER)) is not None:
             return Answer(Status.FORBIDDEN, why)
@@ -169,7 +172,7 @@ class Operations:
             return Answer(Status.CONFLICT, f"say what is wrong in 1 to {TITLE_LIMIT} characters")
         if service and service not in self._engine.policy.services:
             return Answer(Status.NOT_FOUND, f"there is no service {service}; leave it out if it isn't known here")
-        identity = await self._engine.declare(by, severity, told, service)
+        identity = await self._engine.declare(by, severity, told, service, once)
         self._changed()
         return Answer(Status.DONE, f"declared {identity} as {severity.value}", identity)
 

@@ -54,6 +54,26 @@ def _assessed(phases: Phases, due: float) -> bool:
     return phases.chosen_at is not None and (gave_up is None or gave_up >= due)
 
 
+def unmarked(incident: Incident) -> tuple[str, ...]:
+    """Return the phases of an open P1 that only a person's word, or what is yet to happen, marks as reached."""
+    phases = incident.phases or UNMET
+    if not incident.open or incident.severity is not Severity.P1 or phases.mitigated_at is not None:
+        return ()
+    chosen = phases.chosen_at is not None and phases.gave_up_at is None
+    return ("mitigated",) if chosen or phases.assessed_at is not None else ("assessed", "mitigated")
+
+
+def late(incident: Incident) -> tuple[str, ...]:
+    """Return what people were told is late and still isn't done, in words."""
+    phases = incident.phases or UNMET
+    found = ["acknowledged"] if incident.late is not None and not (incident.acknowledged_by or incident.owner) else []
+    if phases.mitigated_at is None:
+        met = {"assess": phases.assessed_at, "recover": phases.tried_at}
+        words = {"assess": "assessed", "recover": "tried to repair", "mitigate": "mitigated"}
+        found += [words.get(one, one) for one in phases.missed if met.get(one) is None]
+    return tuple(found) if incident.open else ()
+
+
 # --- what an event does to them -------------------------------------------------------------------------------------
 
 

@@ -95,7 +95,7 @@ def _counts_tell(before: Incident, incident: Incident) -> bool:
 def _glance(shown: Header) -> tuple[object, ...]:
     """Return what makes two headers worth two messages: all but the counts."""
     people = shown.acknowledged_by, shown.owner, shown.paused_by
-    return shown.state, shown.severity, shown.playbook, shown.mode, shown.acting, *people
+    return shown.state, shown.severity, shown.playbook, shown.mode, shown.acting, shown.unmarked, shown.late, *people
 
 
 def _told(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from receiver.core import events as ev
+from receiver.core.deadlines import late, unmarked
 from receiver.core.events import Recorded
 from receiver.core.incident import Incident, Phase
 from receiver.core.phrases import before_and_after, clean, listed, sentences, span
@@ -161,6 +162,8 @@ class Header:
         title: all of it in one line.
         acknowledged_by, owner, paused_by: who saw it, took it over, stopped automation; None: nobody.
         automatic: whether the service acts by itself, or would when it weren't paused.
+        unmarked: the phases of a P1 that a person may mark: `assessed`, `mitigated`.
+        late: what people were told is late and still isn't done, in words.
     """
 
     incident: str
@@ -180,6 +183,8 @@ class Header:
     owner: str | None = None
     paused_by: str | None = None
     automatic: bool = False
+    unmarked: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON types."""
@@ -213,6 +218,8 @@ def header(incident: Incident) -> Header:
         owner=incident.owner,
         paused_by=incident.paused_by,
         automatic=incident.open and incident.automatic,
+        unmarked=unmarked(incident),
+        late=late(incident),
     )
 
 

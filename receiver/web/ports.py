@@ -115,8 +115,10 @@ class Operations(Protocol):
         """Let automation of a paused incident go on."""
         ...
 
-    async def declare(self, *, by: Principal, severity: Severity, title: str, service: str = "") -> Answer:
-        """Begin an incident without an alert."""
+    async def declare(
+        self, *, by: Principal, severity: Severity, title: str, service: str = "", once: str = ""
+    ) -> Answer:
+        """Begin an incident without an alert; with the same `once` again, it is that one."""
         ...
 
     async def change_severity(self, incident_id: str, *, by: Principal, severity: Severity, reason: str) -> Answer:

@@ -78,6 +78,14 @@ BLOCK: Final = by_type(
 )
 
 
+def _one_focus(value: Any, at: str) -> Iterator[str]:
+    """One element of a modal at most takes the cursor. Uncertain: the words."""
+    blocks = value.get("blocks") if isinstance(value, dict) else None
+    elements = [one.get("element") for one in blocks if isinstance(one, dict)] if isinstance(blocks, list) else []
+    if sum(isinstance(one, dict) and one.get("focus_on_load") is True for one in elements) > 1:
+        yield problem("only one element can have `focus_on_load`", f"{at}/blocks")
+
+
 def _distinct_blocks(value: Any, at: str) -> Iterator[str]:
     """A block_id appears once in a message. Uncertain: the words, which follow those for `action_id`."""
     seen = set()
@@ -92,18 +100,21 @@ MESSAGE: Final = several(items(BLOCK, BLOCKS_IN_A_MESSAGE, 0), _distinct_blocks)
 
 MODAL: Final = by_type(
     {
-        "modal": mapping(
-            {"title": plain(24), "blocks": several(items(BLOCK, BLOCKS_IN_A_MODAL, 0), _distinct_blocks)},
-            {
-                "close": plain(24),
-                "submit": plain(24),
-                "private_metadata": string(3000, 0),
-                "callback_id": string(255, 0),
-                "external_id": string(255, 0),
-                "clear_on_close": boolean,
-                "notify_on_close": boolean,
-                "submit_disabled": boolean,
-            },
+        "modal": several(
+            _one_focus,
+            mapping(
+                {"title": plain(24), "blocks": several(items(BLOCK, BLOCKS_IN_A_MODAL, 0), _distinct_blocks)},
+                {
+                    "close": plain(24),
+                    "submit": plain(24),
+                    "private_metadata": string(3000, 0),
+                    "callback_id": string(255, 0),
+                    "external_id": string(255, 0),
+                    "clear_on_close": boolean,
+                    "notify_on_close": boolean,
+                    "submit_disabled": boolean,
+                },
+            ),
         )
     }
 )

@@ -60,8 +60,8 @@ BUTTON = mapping(
     },
 )
 
-OVERFLOW = mapping({"options": items(OPTION_WITH_LINK, 5)}, {**IDENTIFIED, "confirm": CONFIRM})
-"""Uncertain: the least number of options; the reference names five as the most."""
+OVERFLOW = mapping({"options": items(OPTION_WITH_LINK, 5, 2)}, {**IDENTIFIED, "confirm": CONFIRM})
+"""Uncertain: the least number of options; the reference names five as the most, and once named two as the least."""
 
 
 def _selection(value: Any, at: str) -> Iterator[str]:

@@ -38,7 +38,10 @@ def act(double: SlackDouble, team: Workspace, channel: Channel, what: str, given
         raise NotAllowed("there is nobody of that id")
     try:
         if what == "press":
-            people.send(people.press(user, channel, given.get("ts", ""), given.get("pressed", "")), app)
+            people.send(
+                people.press(user, channel, given.get("ts", ""), given.get("pressed", ""), option=given.get("option")),
+                app,
+            )
             return
         view = team.views.get(given.get("view", ""))
         if view is None or view.user != user:

@@ -64,7 +64,7 @@ def _choice(name: str, block: Json, values: dict[str, str | None]) -> Json:
     groups = [group["options"] for group in element.get("option_groups", [])]
     options = [*element.get("options", []), *(option for group in groups for option in group)]
     chosen = element.get("initial_option")
-    if values.get(name) is not None:
+    if values.get(name):
         chosen = next((option for option in options if option["value"] == values[name]), None)
         if chosen is None:
             raise ValueError(f"{name} has no option {values[name]}")

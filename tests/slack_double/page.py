@@ -176,7 +176,8 @@ class Page:
             options = [*element.get("options", [])]
             options += [one for group in element.get("option_groups", []) for one in group["options"]]
             first = (element.get("initial_option") or {}).get("value")
-            listed = "".join(
+            listed = "" if first else '<option value="">…</option>'
+            listed += "".join(
                 f'<option value="{html.escape(one["value"])}"{" selected" * (one["value"] == first)}>'
                 f"{self._text(one['text'])}</option>"
                 for one in options
@@ -268,16 +269,24 @@ class Page:
         return f'<div class="section"><div>{text}{grid}</div>{accessory}</div>'
 
     def _pressable(self, element: Json, channel: Channel | None, message: Message | None) -> str:
-        """Return a button that can be pressed where it can; the element as it looks elsewhere."""
+        """Return a button or menu that can be pressed where it can; the element as it looks elsewhere."""
         acts = self._viewer is not None and self._viewer.nonce and channel is not None and message is not None
-        if not acts or element["type"] != "button" or "url" in element:
+        if not acts or element["type"] not in {"button", "overflow"} or "url" in element:
             return self._element(element)
         assert channel is not None
         assert message is not None
+        path, pressed = f"/double/{channel.id}/press", str(element.get("action_id", ""))
+        if element["type"] == "overflow":
+            entries = "".join(
+                f'<button class="button" name="option" value="{html.escape(one["value"])}">'
+                f"{self._text(one['text'])}</button>"
+                for one in element["options"]
+            )
+            menu = f'<details class="menu"><summary class="button">⋯</summary>{entries}</details>'
+            return self._form(path, menu, ts=message.ts, pressed=pressed)
         style = f"button {element.get('style', '')}".strip()
         inner = f'<button class="{style}">{self._text(element["text"])}</button>'
-        path = f"/double/{channel.id}/press"
-        return self._form(path, inner, ts=message.ts, pressed=str(element.get("action_id", "")))
+        return self._form(path, inner, ts=message.ts, pressed=pressed)
 
     def _element(self, element: Json) -> str:
         if element["type"] == "button":

@@ -146,6 +146,8 @@ def header(incident: str, shown: Mapping[str, Any], look: Look) -> Message:
     ]
     if over:
         pairs.append(("Ended", moment(shown.get("ended"), "{date_short_pretty} {time_secs}")))
+    elif shown.get("late"):
+        pairs.append(("Late", f"⏰ not {escape(', nor '.join(map(str, shown['late'])), 200)} in time"))
     if shown.get("mode") == "observe":
         pairs.append(("Mode", "👁 observes only: nothing is changed"))
     blocks = [

@@ -1,4 +1,4 @@
-"""The buttons of headers and cards: what each one means, and what it is bound to. Pure.
+"""The buttons and menus of headers and cards: what each one means, and what it is bound to. Pure.
 
 A button's value names the incident and, on a card, the one request that it answers: a press on a card that somebody
 still has open can't be taken for an answer to what is asked by now.
@@ -21,7 +21,7 @@ _VALUE: Final = re.compile(r"(i-[0-9a-z]{1,40})(?: (p-[0-9a-z]{1,40}))?", re.ASC
 
 
 class Verb(StrEnum):
-    """What a button asks for; its action id is `remediator/` and this."""
+    """What a button asks for; its action id is `remediator/` and this. An entry of the menu has it in its value."""
 
     ACKNOWLEDGE = "ack"
     TAKE_OVER = "takeover"
@@ -32,7 +32,17 @@ class Verb(StrEnum):
     DENY = "deny"
     PLAN = "plan"
     OPEN = "open"
+    SEVERITY = "severity"
+    NOTE = "note"
+    ASSESSED = "assessed"
+    MITIGATED = "mitigated"
 
+
+MENU: Final = f"{PREFIX}more"
+"""The action id of a header's menu."""
+
+PHASES: Final[Mapping[Verb, str]] = {Verb.ASSESSED: "assessed", Verb.MITIGATED: "mitigated"}
+"""What a note says, by the entry of the menu that asks for it."""
 
 VOTES: Final = frozenset({Verb.APPROVE, Verb.APPROVE_SAYING_WHY, Verb.DENY})
 
@@ -46,6 +56,10 @@ LABELS: Final[Mapping[Verb, tuple[str, str]]] = {
     Verb.DENY: ("Deny...", "danger"),
     Verb.PLAN: ("Dry run again", ""),
     Verb.OPEN: ("Open", ""),
+    Verb.SEVERITY: ("Change severity...", ""),
+    Verb.NOTE: ("Add a note...", ""),
+    Verb.ASSESSED: ("It is assessed...", ""),
+    Verb.MITIGATED: ("It is mitigated...", ""),
 }
 """What a button says, and its style; dots say that it asks for a reason first."""
 
@@ -78,8 +92,17 @@ def read(action_id: object, value: object) -> Press | None:
     return Press(verb, found[1], found[2])
 
 
+def pressed(action: Mapping[str, Any]) -> Press | None:
+    """Return what an interaction with a button or a menu asks for, None for what isn't ours."""
+    chosen = action.get("selected_option")
+    if action.get("action_id") != MENU or not isinstance(chosen, dict):
+        return read(action.get("action_id"), action.get("value"))
+    verb, _, value = str(chosen.get("value", "")).partition(" ")
+    return read(f"{PREFIX}{verb}", value)
+
+
 def of_header(incident: str, shown: Mapping[str, Any], page: str) -> list[Json]:
-    """Return the buttons of a header, in a block of their own; an incident that is over has only its page.
+    """Return the buttons and the menu of a header, in a block of their own; what is over has only its page.
 
     Args:
         incident: its id.
@@ -87,11 +110,13 @@ def of_header(incident: str, shown: Mapping[str, Any], page: str) -> list[Json]:
         page: how people reach the service, empty when they can't.
     """
     verbs: list[Verb] = []
+    menu: list[Json] = []
     if shown.get("ended") is None:
+        menu = _menu(incident, [one for one, phase in PHASES.items() if phase in (shown.get("unmarked") or ())])
         verbs += [] if shown.get("acknowledged_by") else [Verb.ACKNOWLEDGE]
         verbs += [] if shown.get("owner") else [Verb.TAKE_OVER]
         verbs += [Verb.RESUME if shown.get("paused_by") else Verb.PAUSE] if shown.get("automatic") else []
-    return _block([_button(Press(one, incident)) for one in verbs] + _open(incident, page))
+    return _block([_button(Press(one, incident)) for one in verbs] + _open(incident, page) + menu)
 
 
 def of_card(incident: str, approval: str, page: str, *, reason_required: bool) -> list[Json]:
@@ -108,6 +133,14 @@ def link(incident: str, page: str) -> str:
 
 def _open(incident: str, page: str) -> list[Json]:
     return [_button(Press(Verb.OPEN, incident)) | {"url": link(incident, page)}] if page else []
+
+
+def _menu(incident: str, marks: list[Verb]) -> list[Json]:
+    """Return the menu of what is seldom needed, and of what a P1 waits for."""
+    options = [
+        {"text": plain(LABELS[verb][0]), "value": f"{verb} {incident}"} for verb in (*marks, Verb.SEVERITY, Verb.NOTE)
+    ]
+    return [{"type": "overflow", "action_id": MENU, "options": options}]
 
 
 def _button(press: Press) -> Json:

@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from receiver.chat.slack import modals
-from receiver.chat.slack.buttons import link
-from receiver.chat.slack.desk import SOON, Desk, outcome
+from receiver.chat.slack.buttons import PHASES, PREFIX, Press, Verb, link, read
+from receiver.chat.slack.desk import SOON, WAIT, Desk, outcome
 from receiver.chat.slack.modals import Kill
 from receiver.chat.slack.text import code, escape
-from receiver.chat.slack.verbs import open_modal, principal, said, text_of
+from receiver.chat.slack.verbs import principal, said, text_of
 from receiver.chat.slack.whose import SlackUser
 from receiver.core.incident import Incident
 from receiver.core.notices import for_users
@@ -27,13 +26,17 @@ Json = dict[str, Any]
 LISTED: Final = 20
 COUNTED: Final = 200
 
+PHASE_OPTIONS: Final = frozenset({"--phase", "\N{EM DASH}phase", "\N{EN DASH}phase"})
+"""Clients make a dash of two hyphens."""
+
 HELP: Final = """\
 `/remediator status`: the kill switch, what is open, what waits for an approval
 `/remediator list`: the open incidents, newest first
 `/remediator approve INCIDENT [REASON]`: approve what an incident asks for
 `/remediator deny INCIDENT REASON`: deny it; that ends the request
-`/remediator declare P1|P2|P3|P4 WHAT`: begin an incident without an alert
-`/remediator severity INCIDENT P1|P2|P3|P4 REASON`: say how bad an incident is
+`/remediator declare [P1|P2|P3|P4 WHAT]`: begin an incident without an alert; with nothing behind it a window asks
+`/remediator severity INCIDENT [P1|P2|P3|P4 REASON]`: say how bad an incident is; else a window asks
+`/remediator note INCIDENT [--phase assessed|mitigated] [TEXT]`: add a remark, or mark a P1's phase; else a window asks
 `/remediator notice INCIDENT`: the draft of a notice for users
 `/remediator kill on|off [PLAYBOOK]`: stop every action, or let them go on; asks once more
 `/remediator help`: this"""
@@ -45,6 +48,7 @@ ROLES: Final[Mapping[str, Role]] = {
     "deny": Role.APPROVER,
     "declare": Role.RESPONDER,
     "severity": Role.RESPONDER,
+    "note": Role.RESPONDER,
     "notice": Role.VIEWER,
     "kill": Role.ADMIN,
 }
@@ -65,7 +69,7 @@ class Commands:
         self._mode = mode
 
     async def command(self, form: Mapping[str, str]) -> Json | None:
-        """Take a command; returns the answer, None when it comes later or a modal gives it.
+        """Take a command; returns the answer, None when a modal gives it.
 
         Raises:
             receiver.ports.TooBusy: too much is under way.
@@ -76,7 +80,7 @@ class Commands:
             text = await outcome(task)
             return self._desk.answers.message(text) if text else None
         _ = self._desk.follow(self._send_later(task, form.get("response_url")))
-        return None
+        return self._desk.answers.message(WAIT)
 
     async def _send_later(self, task: asyncio.Task[str], url: object) -> None:
         if text := await outcome(task):
@@ -96,6 +100,7 @@ class Commands:
         return await self._do(verb, given, person, who, text_of(form.get("trigger_id")))
 
     async def _do(self, verb: str, given: list[str], person: Person, who: SlackUser, trigger: str) -> str:
+        by = principal(person, who)
         match verb:
             case "status":
                 return await self._status(person)
@@ -104,21 +109,21 @@ class Commands:
             case "kill":
                 return await self._kill(given, trigger)
             case "declare":
-                return await self._declare(given, principal(person, who))
+                return await self._declare(given, by, trigger)
             case "severity":
-                return await self._severity(given, principal(person, who))
+                return await self._severity(given, by, trigger)
+            case "note":
+                return await self._note(given, by, trigger)
             case "notice":
                 return await self._notice(given)
             case _:
-                pass
+                return await self._vote(verb, given, by)
+
+    async def _vote(self, verb: str, given: list[str], by: Principal) -> str:
         if not given:
-            return (
-                f"Which incident? {code(f'/remediator {verb} INCIDENT REASON')}; {code('/remediator list')} shows them."
-            )
+            return _which(f"{verb} INCIDENT REASON")
         incident, reason = given[0].strip("`"), " ".join(given[1:])
-        answer = await self._desk.operations.vote(
-            incident, by=principal(person, who), approve=verb == "approve", reason=reason
-        )
+        answer = await self._desk.operations.vote(incident, by=by, approve=verb == "approve", reason=reason)
         return said(answer, incident, self._desk.answers.safe)
 
     async def _status(self, person: Person) -> str:
@@ -148,14 +153,20 @@ class Commands:
         name = f"<{page}|{incident.id}>" if page else code(incident.id)
         return f"{name} {escape(self._desk.answers.safe(header(incident).title), 250)}"
 
-    async def _declare(self, given: list[str], by: Principal) -> str:
+    async def _declare(self, given: list[str], by: Principal, trigger: str) -> str:
+        if not given:
+            return await self._desk.windows.declare(trigger)
         severity = _severity_of(given[:1])
         if severity is None or len(given) < 2:
             return f"How bad, and what? {code('/remediator declare P2 checkout is slow')}"
-        answer = await self._desk.operations.declare(by=by, severity=severity, title=" ".join(given[1:]))
+        answer = await self._desk.operations.declare(
+            by=by, severity=severity, title=" ".join(given[1:]), once=f"{by.address}/{trigger}" if trigger else ""
+        )
         return said(answer, "", self._desk.answers.safe)
 
-    async def _severity(self, given: list[str], by: Principal) -> str:
+    async def _severity(self, given: list[str], by: Principal, trigger: str) -> str:
+        if len(given) == 1 and (press := _press(Verb.SEVERITY, given)) is not None:
+            return await self._desk.windows.ask(press, trigger)
         severity = _severity_of(given[1:2])
         if severity is None:
             return f"Which incident, and how bad? {code('/remediator severity INCIDENT P2 REASON')}"
@@ -163,11 +174,21 @@ class Commands:
         answer = await self._desk.operations.change_severity(incident, by=by, severity=severity, reason=reason)
         return said(answer, incident, self._desk.answers.safe)
 
+    async def _note(self, given: list[str], by: Principal, trigger: str) -> str:
+        phase, text = _phase(given[1:])
+        press = _press(next((one for one, says in PHASES.items() if says == phase), Verb.NOTE), given)
+        if press is None or phase is None:
+            return _which("note INCIDENT [--phase assessed|mitigated] TEXT")
+        if not text:
+            return await self._desk.windows.ask(press, trigger)
+        answer = await self._desk.operations.note(press.incident, by=by, text=text, phase=phase)
+        return said(answer, press.incident, self._desk.answers.safe)
+
     async def _notice(self, given: list[str]) -> str:
         wanted = given[0].strip("`") if given else ""
         incident = await self._desk.store.incident(wanted) if wanted else None
         if incident is None:
-            return f"Which incident? {code('/remediator notice INCIDENT')}; {code('/remediator list')} shows them."
+            return _which("notice INCIDENT")
         return f"A draft; nobody has been told:\n{escape(self._desk.answers.safe(for_users(incident)), 1000)}"
 
     async def _kill(self, given: list[str], trigger: str) -> str:
@@ -178,7 +199,26 @@ class Commands:
         kill = Kill(word == "on", given[1].strip("`") if len(given) == 2 else None)
         if not kill.usable:
             return f"{code(kill.playbook)} is no name of a playbook."
-        return await open_modal(self._desk.api, trigger, modals.confirm_kill(kill))
+        return await self._desk.windows.confirm(kill, trigger)
+
+
+def _which(form: str) -> str:
+    return f"Which incident? {code(f'/remediator {form}')}; {code('/remediator list')} shows them."
+
+
+def _press(verb: Verb, given: list[str]) -> Press | None:
+    """Return the press that would ask the same of the incident that was typed, None for what can't be one."""
+    return read(f"{PREFIX}{verb}", given[0].strip("`")) if given else None
+
+
+def _phase(words: list[str]) -> tuple[str | None, str]:
+    """Return the phase that is named, empty for none, None for one that there is not; and the text."""
+    option, _, named = words[0].partition("=") if words else ("", "", "")
+    if option not in PHASE_OPTIONS:
+        return "", " ".join(words)
+    given = [named, *words[1:]] if named else words[1:]
+    phase = given[0].lower() if given else ""
+    return (phase if phase in PHASES.values() else None), " ".join(given[1:])
 
 
 def _severity_of(given: list[str]) -> Severity | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -44,7 +44,7 @@ class Incoming:
         return await self.commands.command(form)
 
 
-def slack_incoming(
+def slack_incoming(  # noqa: PLR0913 - what people do in Slack touches most parts
     settings: Settings,
     http: httpx.AsyncClient,
     clock: Clock,
@@ -52,11 +52,14 @@ def slack_incoming(
     operations: Operations,
     simulate: Simulate,
     people: Callable[[], People],
+    *,
+    services: Callable[[], Sequence[str]],
     refused: Callable[[str], None],
 ) -> Incoming | None:
     """Return what takes people's doings in Slack, None when they can't reach us.
 
     Args:
+        services: returns the names of the policy's services.
         refused: called with the reason for each press, window or command that is refused.
     """
     if settings.slack_token is None or not settings.slack_listens:
@@ -64,7 +67,8 @@ def slack_incoming(
     api = SlackApi(settings.slack_api_url, settings.slack_token, http)
     whose = Whose(people, clock, api if settings.slack_email == "on" else None)
     answers = PrivateAnswers(http, settings.slack_api_url, redaction(settings.secrets))
-    desk = Desk(store, operations, whose, answers, api, DryRun(store, simulate, answers.safe), refused)
+    planned = DryRun(store, simulate, answers.safe)
+    desk = Desk(store, operations, whose, answers, api, planned, services=services, refused=refused)
     return Incoming(desk, Commands(desk, settings.external_url or "", settings.mode))
 
 

@@ -7,16 +7,12 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from receiver.chat.slack.api import Api, SlackRefused
 from receiver.chat.slack.buttons import Verb
 from receiver.chat.slack.text import code, escape
 from receiver.chat.slack.whose import SlackUser
 from receiver.core.principal import Principal
 from receiver.core.severity import Severity
 from receiver.people import Person, Role
-from receiver.ports import ChatError
-
-Json = dict[str, Any]
 
 VIA: Final = "slack"
 
@@ -30,6 +26,10 @@ ROLES: Final[Mapping[Verb, Role]] = {
     Verb.DENY: Role.APPROVER,
     Verb.PLAN: Role.VIEWER,
     Verb.OPEN: Role.VIEWER,
+    Verb.SEVERITY: Role.RESPONDER,
+    Verb.NOTE: Role.RESPONDER,
+    Verb.ASSESSED: Role.RESPONDER,
+    Verb.MITIGATED: Role.RESPONDER,
 }
 """The role that each button needs, as the API's route for the same verb does."""
 
@@ -42,6 +42,11 @@ class Answer(Protocol):
     @property
     def ok(self) -> bool:
         """Whether it was done."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """`done`, `conflict`, `not_found` or `forbidden`."""
         ...
 
     @property
@@ -75,12 +80,18 @@ class Operations(Protocol):
         """Let automation of a paused incident go on."""
         ...
 
-    async def declare(self, *, by: Principal, severity: Severity, title: str, service: str = "") -> Answer:
-        """Begin an incident without an alert."""
+    async def declare(
+        self, *, by: Principal, severity: Severity, title: str, service: str = "", once: str = ""
+    ) -> Answer:
+        """Begin an incident without an alert; with the same `once` again, it is that one."""
         ...
 
     async def change_severity(self, incident_id: str, *, by: Principal, severity: Severity, reason: str) -> Answer:
         """Say how bad an incident is."""
+        ...
+
+    async def note(self, incident_id: str, *, by: Principal, text: str, phase: str = "") -> Answer:
+        """Add a remark to the timeline."""
         ...
 
     async def kill(self, *, on: bool, by: Principal, playbook: str | None = None) -> Answer:
@@ -119,16 +130,6 @@ def said(answer: Answer, incident: str, safe: Callable[[str], str]) -> str:
     """Return an answer for Slack; `safe` takes credentials out, for answers repeat reasons."""
     mark = "✔" if answer.ok else "✖ Not done:"
     return f"{mark} {escape(safe(answer.text))}{f' ({code(incident)})' if incident else ''}"
-
-
-async def open_modal(api: Api, trigger: str, view: Json) -> str:
-    """Open a modal; returns what to tell when it can't be, empty otherwise."""
-    try:
-        await api.call("views.open", trigger_id=trigger, view=view)
-    except (ChatError, SlackRefused) as error:
-        _log.warning("slack.modal_not_opened", error=str(error))
-        return f"Slack didn't open the window for it ({escape(error, 200)}). Press again, or use the command line."
-    return ""
 
 
 def user_of(payload: Mapping[str, Any]) -> SlackUser | None:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from receiver.chat.slack.api import SlackApi
-from receiver.chat.slack.buttons import PREFIX, Verb
+from receiver.chat.slack.buttons import MENU, PREFIX, Verb
 from receiver.chat.slack.commands import Commands
 from receiver.chat.slack.desk import Desk
 from receiver.chat.slack.dryrun import DryRun
@@ -51,6 +51,13 @@ class Office:
     metrics: Metrics
     told_before: dict[str, int] = field(default_factory=dict)
 
+    def again(self) -> Desk:
+        """Return a desk that knows of nothing that was pressed, as another process has one."""
+        desk, world = self.desk, self.scene.world
+        api = SlackApi("http://slack.example/api", BOT_TOKEN, self.scene.http)
+        planned = DryRun(world.store, world.simulator.simulate, desk.answers.safe)
+        return Desk(world.store, world.operations, desk.whose, desk.answers, api, planned)
+
     def id(self, name: str) -> str:
         return self.users[name].id
 
@@ -62,7 +69,7 @@ class Office:
     def buttons(self, message: Message) -> list[str]:
         """Return what a message's buttons say."""
         rows = [block["elements"] for block in message.blocks if block["type"] == "actions"]
-        return [button["text"]["text"] for row in rows for button in row]
+        return [button["text"]["text"] for row in rows for button in row if button["type"] == "button"]
 
     def seen(self, message: Message) -> Json:
         """Return a message as somebody sees it now, to be pressed later."""
@@ -73,6 +80,31 @@ class Office:
         pressed = self.hands.press(self.id(name), self.scene.ops, message.ts, f"{PREFIX}{verb}", seen=seen)
         await self.send(pressed, INTERACTIVITY)
         return self.told(name)
+
+    async def choose(self, name: str, verb: Verb, message: Message) -> str:
+        """Choose an entry of a header's menu; returns what the person is then told."""
+        option = next(one for one in self.menu(message).values() if one.startswith(f"{verb} "))
+        chosen = self.hands.press(self.id(name), self.scene.ops, message.ts, MENU, option=option)
+        await self.send(chosen, INTERACTIVITY)
+        return self.told(name)
+
+    def menu(self, message: Message) -> dict[str, str]:
+        """Return what a message's menu says, each with its value; empty without one."""
+        rows = [block["elements"] for block in message.blocks if block["type"] == "actions"]
+        options = [one for row in rows for element in row for one in element.get("options", ())]
+        return {one["text"]["text"]: one["value"] for one in options}
+
+    def view(self, name: str) -> View:
+        """Return the modal that somebody has open."""
+        found = self.hands.modal_of(self.id(name))
+        assert found is not None, f"{name} has no modal open"
+        return found
+
+    async def fill(self, name: str, **values: str | None) -> str:
+        """Fill in the modal that somebody has open and send it; returns what it then says, empty when it closed."""
+        view = self.view(name)
+        await self.send(self.hands.submit(view, values), INTERACTIVITY)
+        return said(view) if view.is_open else ""
 
     async def submit(self, name: str, reason: str = "because") -> str:
         """Fill in the modal that somebody has open; returns what it then says, empty when it closed."""
@@ -165,7 +197,8 @@ def _opened(one: Scene, users: dict[str, User], people: People, *, by_email: boo
         answers,
         api,
         DryRun(world.store, world.simulator.simulate, answers.safe),
-        metrics.slack_refused,
+        services=lambda: tuple(world.engine.policy.services),
+        refused=metrics.slack_refused,
     )
     incoming = Incoming(desk, Commands(desk, "https://remediator.example", "act"))
     door = door_of(SlackDoor([SIGNING_SECRET], world.clock, incoming, metrics.slack_refused))

@@ -1,5 +1,6 @@
 """`/remediator` in Slack."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -65,14 +66,16 @@ async def test_responders_declare_and_judge_and_anybody_reads_the_draft_for_user
     async with office(tmp_path, ONE) as one:
         assert "this needs the role `responder`" in await one.type("vic", "declare P2 checkout is slow")
         assert "How bad, and what?" in await one.type("rik", "declare P5 checkout is slow")
-        assert "✔ declared i-1 as P2" in await one.type("rik", "declare p2 checkout is <!channel> slow")
-        assert "this needs the role `responder`" in await one.type("vic", "severity i-1 P1 worse")
-        assert "a reason is needed" in await one.type("rik", "severity i-1 P1")
-        assert "it is P1 now" in await one.type("rik", "severity `i-1` P1 nobody can pay")
+        told = await one.type("rik", "declare p2 checkout is <!channel> slow")
+        assert re.fullmatch(r"✔ declared i-[0-9a-z]{8} as P2", told)
+        name = told.split()[2]
+        assert "this needs the role `responder`" in await one.type("vic", f"severity {name} P1 worse")
+        assert "a reason is needed" in await one.type("rik", f"severity {name} P1")
+        assert "it is P1 now" in await one.type("rik", f"severity `{name}` P1 nobody can pay")
         story = await one.scene.world.story()
         assert "P2 declared by rik (via slack): checkout is <!channel> slow" in story
         assert "rik (via slack) made it P1: nobody can pay" in story
-        assert "our service is not available" in await one.type("vic", "notice i-1")
+        assert "our service is not available" in await one.type("vic", f"notice {name}")
         assert "Which incident?" in await one.type("vic", "notice i-404")
 
 

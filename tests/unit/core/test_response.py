@@ -94,11 +94,13 @@ def test_a_missed_response_calls_people_and_leaves_automation_on() -> None:
     after = evolve(before, missed)
     assert after.automatic
     told = rows(before, after, [missed], ["slack", "escalation:webhook"])
-    assert [(row.lane, row.kind, row.payload["kind"]) for row in told] == [
+    assert [(row.lane, row.kind, row.payload.get("kind")) for row in told] == [
+        ("slack", "header", None),
         ("slack", "thread", "response_missed"),
         ("escalation:webhook", "page", "response_missed"),
     ]
-    assert {row.payload["text"] for row in told} == {"Nobody acknowledged this P2 within 1 h. People are called."}
+    assert told[0].payload["late"] == ("acknowledged",)
+    assert {row.payload["text"] for row in told[1:]} == {"Nobody acknowledged this P2 within 1 h. People are called."}
 
 
 def test_a_missed_response_is_loud_in_slack_with_its_mention_and_counted_by_severity() -> None:

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from receiver.chat.slack import blocks, modals
 from receiver.chat.slack.blocks import Card, Look
-from receiver.chat.slack.buttons import LABELS, PREFIX, VOTES, Press, Verb, read
-from receiver.chat.slack.modals import Kill, Submitted
+from receiver.chat.slack.buttons import LABELS, MENU, PREFIX, VOTES, Press, Verb, pressed, read
+from receiver.chat.slack.modals import Declaration, Judgement, Kill, Remark, Submitted
 from receiver.chat.slack.verbs import ROLES
-from tests.slack_double.blockkit import check_view
+from receiver.core.severity import Severity
+from tests.slack_double.blockkit import check_blocks, check_view
 from tests.unit.slack.test_blocks import HEADER
 
 CARD = Card("p-k3f9x2qdm4", "restart", "restart api", 1, 1.8e9, reason_required=False)
@@ -26,6 +27,31 @@ def test_each_button_has_a_label_a_role_and_is_read_back() -> None:
     for verb in Verb:
         press = Press(verb, "i-k3f9x2qd", "p-k3f9x2qdm4" if verb in VOTES else None)
         assert read(f"{PREFIX}{verb}", press.value) == press
+
+
+def menu(**shown: Any) -> list[str]:
+    message = blocks.header("i-1", {**HEADER, **shown}, Look(buttons=True))
+    found = [one for one in elements(message) if one["type"] == "overflow"]
+    check_blocks([dict(one) for one in message.blocks])
+    presses = [pressed({"action_id": MENU, "selected_option": option}) for one in found for option in one["options"]]
+    assert all(press is not None and press.incident == "i-1" for press in presses)
+    return [str(press.verb) for press in presses if press is not None]
+
+
+def test_a_headers_menu_has_what_is_seldom_needed_and_what_a_p1_waits_for() -> None:
+    assert menu() == ["severity", "note"]
+    assert menu(unmarked=["assessed", "mitigated"]) == ["assessed", "mitigated", "severity", "note"]
+    assert menu(unmarked=["mitigated"]) == ["mitigated", "severity", "note"]
+    assert menu(ended=1.0) == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "severity", "severity i-1; x", "approve i-1", "reboot i-1", "severity  i-1", None, 7, ["severity i-1"]],
+)
+def test_no_other_entry_of_a_menu_is_taken(value: object) -> None:
+    assert pressed({"action_id": MENU, "selected_option": {"value": value}}) is None
+    assert pressed({"action_id": MENU, "value": value}) is None
 
 
 def test_a_vote_without_the_request_that_it_answers_is_none() -> None:
@@ -77,3 +103,44 @@ def test_a_window_that_only_says_something_is_one_that_slack_takes() -> None:
     assert check_view(modals.told("Answer", "x" * 2000))
     assert check_view(modals.told("Answer", ""))
     assert modals.submitted(modals.told("Answer", "")) is None
+
+
+def filled(**values: Any) -> dict[str, Any]:
+    return {"values": {name: {name: value} for name, value in values.items()}}
+
+
+def chosen(value: str) -> dict[str, Any]:
+    return {"type": "static_select", "selected_option": {"value": value}}
+
+
+def test_a_window_to_declare_is_one_that_slack_takes_and_holds_what_was_filled_in() -> None:
+    view = check_view(modals.ask_declaration(["b", "a"]))
+    assert [block["block_id"] for block in view["blocks"]] == ["severity", "reason", "service"]
+    state = filled(severity=chosen("P2"), service=chosen("a"), reason={"value": " slow "})
+    sent = modals.submitted({**view, "state": state})
+    assert sent == Submitted(Declaration(Severity.P2, "a"), "slow")
+    assert sent.missing == {}
+    nothing = modals.submitted({**view, "state": filled(severity=chosen("P9"), reason={"value": " "})})
+    assert nothing is not None
+    assert set(nothing.missing) == {"severity", "reason"}
+
+
+@pytest.mark.parametrize("services", [[], ["x" * 200], [f"service-{number}" for number in range(101)], ["<!channel>"]])
+def test_whatever_services_there_are_slack_takes_the_window(services: list[str]) -> None:
+    blocks = check_view(modals.ask_declaration(services))["blocks"]
+    kinds = [block["element"]["type"] for block in blocks if block["block_id"] == "service"]
+    assert kinds == ([] if not services else ["static_select"] if services == ["<!channel>"] else ["plain_text_input"])
+
+
+def test_windows_of_an_incident_carry_it_and_hold_what_was_filled_in() -> None:
+    view = check_view(modals.ask_severity("i-1", "P2"))
+    state = filled(severity=chosen("P1"), reason={"value": "nobody can pay"})
+    assert modals.submitted({**view, "state": state}) == Submitted(Judgement("i-1", Severity.P1), "nobody can pay")
+    view = check_view(modals.ask_note("i-1", "assessed"))
+    (says,) = [block["element"] for block in view["blocks"] if block.get("block_id") == "phase"]
+    assert says["initial_option"]["value"] == "assessed"
+    for value, phase in (("-", ""), ("assessed", "assessed"), ("mitigated", "mitigated"), ("else", "")):
+        state = filled(phase=chosen(value), reason={"value": "the disk"})
+        assert modals.submitted({**view, "state": state}) == Submitted(Remark("i-1", phase), "the disk")
+    assert modals.submitted({**view, "private_metadata": "i-1; x"}) is None
+    assert modals.submitted({**view, "callback_id": "note"}) is None

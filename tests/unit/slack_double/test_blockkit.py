@@ -52,7 +52,7 @@ GOOD = [
     section("s" * 3000),
     {"type": "section", "fields": [mrkdwn("f" * 100)] * 10},
     section(accessory=button(value="v" * 2000, style="danger", confirm=confirm())),
-    section(accessory={"type": "overflow", "action_id": "o", "options": [{"text": plain("a"), "value": "a"}]}),
+    section(accessory={"type": "overflow", "action_id": "o", "options": [{"text": plain("a"), "value": "a"}] * 2}),
     {"type": "context", "elements": [mrkdwn("c"), plain("c")] * 5},
     {"type": "context", "elements": [{"type": "image", "image_url": "https://x.example/i.png", "alt_text": "i"}]},
     {"type": "divider", "block_id": "b" * 255},
@@ -128,6 +128,10 @@ BAD = [
         [actions(button(confirm={"title": plain("t")}))],
         "missing required field: deny [json-pointer:/blocks/0/elements/0/confirm]",
     ),
+    (
+        [actions({"type": "overflow", "action_id": "o", "options": [{"text": plain("a"), "value": "a"}]})],
+        "must provide at least 2 items [json-pointer:/blocks/0/elements/0/options]",
+    ),
     ([actions(select(options=MANY))], "no more than 100 items allowed [json-pointer:/blocks/0/elements/0/options]"),
     (
         [actions(select(initial_option={"text": plain("Two"), "value": "2"}))],
@@ -183,6 +187,10 @@ def test_a_modal_within_the_limits_is_taken() -> None:
         (modal(submit=plain("t" * 25)), "must be less than 25 characters [json-pointer:/view/submit/text]"),
         (modal(*[section()] * 101), "no more than 100 items allowed [json-pointer:/view/blocks]"),
         (modal(private_metadata="m" * 3001), "must be less than 3001 characters [json-pointer:/view/private_metadata]"),
+        (
+            modal(field(focus_on_load=True), field(focus_on_load=True)),
+            "only one element can have `focus_on_load` [json-pointer:/view/blocks]",
+        ),
         (modal(submit=None), "must provide an object [json-pointer:/view/submit]"),
         ({"type": "modal"}, "missing required field: title [json-pointer:/view]"),
         ({"type": "home", "blocks": []}, "unsupported type: home [json-pointer:/view/type]"),

@@ -133,7 +133,9 @@ class KeepingOperations:
     async def close_incident(self, incident_id: str, *, by: Principal, reason: str) -> Said:
         return self._keep("close", id=incident_id, by=by, reason=reason)
 
-    async def declare(self, *, by: Principal, severity: Severity, title: str, service: str = "") -> Said:
+    async def declare(
+        self, *, by: Principal, severity: Severity, title: str, service: str = "", once: str = ""
+    ) -> Said:
         return self._keep("declare", by=by, severity=severity, title=title, service=service)
 
     async def change_severity(self, incident_id: str, *, by: Principal, severity: Severity, reason: str) -> Said:
