@@ -1,5 +1,7 @@
 """Calling people by PagerDuty: its Events API v2, one alert of PagerDuty an incident, and one a request for approval.
 
+A late phase is an alert of its own too: the incident's was acknowledged, as a rule, and calls nobody any more.
+
 https://developer.pagerduty.com/docs/events-api-v2/overview/
 """
 
@@ -73,8 +75,8 @@ class PagerDutyPath:
 
 def event_of(row: OutboxRow, base_url: str) -> dict[str, Any]:
     """Return an event without its key: what a row triggers, acknowledges or resolves."""
-    kind, approval = str(row.payload.get("kind", "")), row.payload.get("approval")
-    dedup = f"{row.incident}/{approval}" if approval else row.incident
+    kind, part = str(row.payload.get("kind", "")), row.payload.get("approval") or row.payload.get("what")
+    dedup = f"{row.incident}/{part}" if part and part != "acknowledge" else row.incident
     event: dict[str, Any] = {"event_action": ACTIONS.get(kind, "trigger"), "dedup_key": dedup[:255]}
     if event["event_action"] != "trigger":
         return event

@@ -63,15 +63,23 @@ def unmarked(incident: Incident) -> tuple[str, ...]:
     return ("mitigated",) if chosen or phases.assessed_at is not None else ("assessed", "mitigated")
 
 
+WORDS: Final[Mapping[str, str]] = {
+    "acknowledge": "acknowledged", "assess": "assessed", "recover": "tried to repair", "mitigate": "mitigated"
+}  # fmt: skip
+"""What is late, by the event's `what`, in words behind "not"."""
+
+
 def late(incident: Incident) -> tuple[str, ...]:
-    """Return what people were told is late and still isn't done, in words."""
-    phases = incident.phases or UNMET
-    found = ["acknowledged"] if incident.late is not None and not (incident.acknowledged_by or incident.owner) else []
-    if phases.mitigated_at is None:
-        met = {"assess": phases.assessed_at, "recover": phases.tried_at}
-        words = {"assess": "assessed", "recover": "tried to repair", "mitigate": "mitigated"}
-        found += [words.get(one, one) for one in phases.missed if met.get(one) is None]
-    return tuple(found) if incident.open else ()
+    """Return what people were told is late and still isn't done: of `WORDS`, in their order."""
+    phases = (incident.phases if incident.severity is Severity.P1 else None) or UNMET
+    told = {*phases.missed, *(("acknowledge",) if incident.late is not None else ())}
+    done = {
+        "acknowledge": incident.acknowledged_by is not None or incident.owner is not None,
+        "assess": phases.assessed_at is not None or phases.mitigated_at is not None,
+        "recover": phases.tried_at is not None or phases.mitigated_at is not None,
+        "mitigate": phases.mitigated_at is not None,
+    }
+    return tuple(one for one in WORDS if one in told and not done[one]) if incident.open else ()
 
 
 # --- what an event does to them -------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from receiver.core import events as ev
+from receiver.core.deadlines import late
 from receiver.core.events import Recorded
 from receiver.core.incident import Done, Incident
 from receiver.core.notices import LANES as NOTICE_LANES
@@ -57,6 +58,7 @@ def rows(
             found.extend(_pages(lane, recorded, told, shown))
             if lane == PAGERDUTY and before is not None:
                 found.extend(_answered(lane, before, recorded))
+                found.extend(_made_up_for(lane, before, incident, recorded))
             continue
         if lane.startswith(NOTICE_LANES):
             found.extend(notices(lane, before, incident, recorded))
@@ -208,6 +210,8 @@ def _pages(
             "text": texts.get((one.seq, kind), ""),
             "incident": shown.as_json(),
         }
+        if isinstance(event, ev.ResponseMissed):
+            payload["what"] = event.what
         if isinstance(event, ev.ApprovalAsked):
             payload["answer"] = answers(one.incident, reason_required=event.reason_required)
             payload["approval"] = event.approval
@@ -221,7 +225,7 @@ def _answered(lane: str, before: Incident, recorded: Sequence[Recorded]) -> Iter
         event = one.event
         payload: dict[str, Any] = {"at": one.at}
         match event:
-            case ev.Escalated(page=True) | ev.ResponseMissed():
+            case ev.Escalated(page=True) | ev.ResponseMissed(what="acknowledge"):
                 called = True
                 continue
             case ev.ApprovalEnded():
@@ -234,6 +238,17 @@ def _answered(lane: str, before: Incident, recorded: Sequence[Recorded]) -> Iter
                 continue
         key = f"{one.incident}/{one.seq}/{lane}/{payload['kind']}"
         yield OutboxRow(lane, "answer", key, one.incident, payload, one.at)
+
+
+def _made_up_for(lane: str, before: Incident, incident: Incident, recorded: Sequence[Recorded]) -> Iterator[OutboxRow]:
+    """Yield the rows that end the calls about late phases: each is done by now, or the incident is over."""
+    if not recorded:
+        return
+    last = recorded[-1]
+    for what in sorted(set(late(before)) - set(late(incident)) - {"acknowledge"}):
+        key = f"{last.incident}/{last.seq}/{lane}/over/{what}"
+        payload = {"at": last.at, "kind": "over", "what": what}
+        yield OutboxRow(lane, "answer", key, last.incident, payload, last.at)
 
 
 def _charts(

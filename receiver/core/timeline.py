@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from receiver.core import events as ev
-from receiver.core.deadlines import late, unmarked
+from receiver.core.deadlines import WORDS, late, unmarked
 from receiver.core.events import Recorded
 from receiver.core.incident import Incident, Phase
 from receiver.core.phrases import before_and_after, clean, listed, sentences, span
@@ -163,7 +163,7 @@ class Header:
         acknowledged_by, owner, paused_by: who saw it, took it over, stopped automation; None: nobody.
         automatic: whether the service acts by itself, or would when it weren't paused.
         unmarked: the phases of a P1 that a person may mark: `assessed`, `mitigated`.
-        late: what people were told is late and still isn't done, in words.
+        late: what people were told is late and still isn't done, in words: `acknowledged`, `assessed`, ...
     """
 
     incident: str
@@ -219,7 +219,7 @@ def header(incident: Incident) -> Header:
         paused_by=incident.paused_by,
         automatic=incident.open and incident.automatic,
         unmarked=unmarked(incident),
-        late=late(incident),
+        late=tuple(WORDS[one] for one in late(incident)),
     )
 
 

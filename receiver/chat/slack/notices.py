@@ -11,6 +11,7 @@ from receiver.chat.slack.blocks import SEVERITIES, TEXT, Message, context, secti
 from receiver.chat.slack.budget import Budget
 from receiver.chat.slack.chat import SlackChat
 from receiver.chat.slack.text import escape, moment, said
+from receiver.core.deadlines import late
 from receiver.core.outbox import OutboxRow
 from receiver.ports import ChatError, Clock, Store
 
@@ -95,7 +96,10 @@ class CallSender(NoticeSender):
         incident = await self._store.incident(row.incident)
         if incident is None or not incident.open:
             return None
-        if incident.acknowledged_by is not None and row.payload.get("kind") != "escalated":
+        if (what := row.payload.get("what")) is not None:
+            if what not in late(incident):
+                return None
+        elif incident.acknowledged_by is not None and row.payload.get("kind") != "escalated":
             return None
         severity = incident.severity.value
         reference = await self._store.reference(LANE, row.incident)

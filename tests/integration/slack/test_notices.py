@@ -138,6 +138,35 @@ async def test_a_second_channel_is_called_with_its_mention_when_nobody_answers_a
         assert len(one.top(duty)) == 2
 
 
+async def test_a_late_phase_is_told_aloud_in_the_thread_and_the_second_channel_and_shown_in_the_header(
+    tmp_path: Path,
+) -> None:
+    async with scene(tmp_path, P2, buttons=True) as one:
+        duty = one.double.channel("duty")
+        one.world.engine.lanes = (LANE, SECOND_CHANNEL)
+        sender = CallSender(one.chat, one.world.clock, one.lane.budget, duty.id, one.world.store)
+        declared = await one.world.operations.declare(by=ANN, severity=Severity.P1, title="nobody <!here> can pay")
+        assert (await one.world.operations.acknowledge(declared.incident, by=ANN)).ok
+        await one.live(1900.0)
+        assert await pump(one, {SECOND_CHANNEL: sender}) == 1
+        (called,) = one.top(duty)
+        for message in (called, next(each for each in one.thread() if "was not assessed" in shown(each))):
+            assert "This P1 was not assessed (nobody said what to do) within 30 min. People are called" in shown(
+                message
+            )
+            assert "<!subteam^S0123456>" in shown(message)
+        assert [each.broadcast for each in one.thread() if "was not assessed" in shown(each)] == [True]
+        assert "*Late*\n⏰ not assessed in time" in shown(one.top()[0])
+        await one.live(1800.0)
+        assert "*Late*\n⏰ not assessed, nor mitigated in time" in shown(one.top()[0])
+        note = await one.world.operations.note(declared.incident, by=ANN, text="another site", phase="mitigated")
+        assert note.ok
+        await one.live(10.0)
+        assert "Late" not in shown(one.top()[0])
+        assert await pump(one, {SECOND_CHANNEL: sender}) == 1
+        assert len(one.top(duty)) == 1, "what is done by now calls nobody"
+
+
 async def test_after_an_outage_a_second_channel_is_not_called_about_what_somebody_has_or_is_over(
     tmp_path: Path,
 ) -> None:

@@ -87,6 +87,24 @@ def test_a_late_response_triggers_and_taking_over_acknowledges() -> None:
     assert actions(found) == [("trigger", "i-1"), ("acknowledge", "i-1"), ("resolve", "i-1")]
 
 
+def test_a_late_phase_is_an_alert_of_its_own_that_ends_when_it_is_reached_or_the_incident_is_over() -> None:
+    found = happens(
+        life(),
+        ev.SeverityChanged(Severity.P1, "ann", "cli", reason="nobody can pay"),
+        ev.Escalated("it could not be repaired", page_at=1900.0),
+        ev.Acknowledged("ann", "slack"),
+        ev.ResponseMissed(Severity.P1, 1800.0, "assess"),
+        ev.ResponseMissed(Severity.P1, 3600.0, "mitigate"),
+        ev.Noted("the disk is full", "ann", "cli", phase="assessed"),
+        ev.Closed("ann", "done", "cli"),
+    )
+    assert actions(found) == [
+        ("trigger", "i-1"), ("acknowledge", "i-1"), ("trigger", "i-1/assess"), ("trigger", "i-1/mitigate"),
+        ("resolve", "i-1/assess"), ("resolve", "i-1"), ("resolve", "i-1/mitigate"),
+    ]  # fmt: skip
+    assert len({row.key for row in found}) == len(found)
+
+
 def test_of_an_incident_that_called_nobody_it_hears_nothing() -> None:
     assert happens(life(), ev.Acknowledged("ann", "cli"), ev.Noted("hm", "ann"), ev.Resolved("it works")) == []
 

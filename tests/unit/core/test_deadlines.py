@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from receiver.core import events as ev
+from receiver.core.deadlines import late, unmarked
 from receiver.core.declared import DECLARED, declared
 from receiver.core.events import Recorded
 from receiver.core.fold import evolve
@@ -147,3 +148,30 @@ def test_a_miss_is_told_in_words(what: str, within: float, words: str) -> None:
 
 def test_a_note_tells_its_phase() -> None:
     assert say(ASSESSED, Names()) == "ana (via cli) (assessed): the disk is full"
+
+
+def test_what_is_late_is_shown_until_it_is_done_or_is_no_p1s_any_more() -> None:
+    seen = opened()
+    assert late(seen) == ()
+    both = add(seen, *(ev.ResponseMissed(Severity.P1, 60.0, what) for what in ("assess", "mitigate")), at=START + 3600)
+    assert late(both) == ("assess", "mitigate")
+    assert late(add(both, ASSESSED)) == ("mitigate",)
+    assert late(add(both, MITIGATED)) == ()
+    assert late(add(both, ev.SeverityChanged(Severity.P3, "ana", "cli", reason="a few"))) == ()
+    assert late(add(both, ev.Closed("ana", "done", "cli"))) == ()
+    unseen = evolve(
+        None, Recorded("i-1", 1, START, declared("i-1", Principal("ana", "cli"), Severity.P2, "x", "", "act"))
+    )
+    unseen = add(unseen, ev.ResponseMissed(Severity.P2, 3600.0))
+    assert late(unseen) == ("acknowledge",)
+    assert late(add(unseen, ev.TakenOver("ana", "cli"))) == ()
+
+
+def test_a_person_may_mark_the_phases_of_a_p1_that_are_not_reached() -> None:
+    assert unmarked(opened()) == ("assessed", "mitigated")
+    assert unmarked(opened(Severity.P2)) == ()
+    assert unmarked(add(opened(), ASSESSED)) == ("mitigated",)
+    assert unmarked(add(opened(), STARTED)) == ("mitigated",), "the service chose what to do"
+    assert unmarked(add(opened(), STARTED, ESCALATED)) == ("assessed", "mitigated")
+    assert unmarked(add(opened(), MITIGATED)) == ()
+    assert unmarked(add(opened(), ev.Closed("ana", "done", "cli"))) == ()
