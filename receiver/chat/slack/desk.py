@@ -170,7 +170,8 @@ class Desk:
                 return await self.windows.ask(press, trigger)
             person = await self.whose.person(who)
         if who is None or person is None or not person.may(role):
-            return self.refuse(who, person, role, what=str(press.verb), of=press.incident)
+            why = self.refuse(who, person, role, what=str(press.verb), of=press.incident)
+            return f"{why} {await self.votes.too_late(press)}".rstrip()
         return await self.windows.ask(press, trigger) if asks else await self._act(press, principal(person, who))
 
     async def _act(self, press: Press, by: Principal) -> str:

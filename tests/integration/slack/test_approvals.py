@@ -161,6 +161,11 @@ async def test_who_may_not_approve_is_told_so_privately_and_changes_nothing(tmp_
         assert one.refused("person" if name == "eve" else "role") == 2
         assert len(await events(one)) == before
         assert all(one.told(other) == "" for other in ("ann", "bob"))
+        seen = one.seen(one.card())
+        await one.press("ann", Verb.APPROVE, one.card())
+        late = await one.press(name, Verb.DENY, one.card(), seen=seen)
+        assert why in late
+        assert "approved by ann" in late, "the decision that stands is named to whoever presses"
 
 
 async def test_the_same_user_id_in_another_workspace_is_nobody(tmp_path: Path) -> None:
