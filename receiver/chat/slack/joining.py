@@ -13,10 +13,10 @@ from receiver.chat.slack.api import SlackApi
 from receiver.chat.slack.blocks import Look
 from receiver.chat.slack.charts import ChartLane
 from receiver.chat.slack.chat import SlackChat
+from receiver.chat.slack.chores import Plan
 from receiver.chat.slack.files import SlackFiles
 from receiver.chat.slack.lane import SlackLane
 from receiver.chat.slack.notices import CallSender, NoticeSender, RaisedSender
-from receiver.chat.slack.rooms import Plan
 from receiver.chat.slack.text import escape
 from receiver.core.notices import LANES as NOTICE_LANES
 from receiver.core.notices import RAISED

@@ -25,9 +25,10 @@ from receiver.chat.slack.api import ACCESS, PLACE, SlackRefused, TooFast
 from receiver.chat.slack.blocks import Card
 from receiver.chat.slack.budget import ALL, REMEMBERED, Budget
 from receiver.chat.slack.chat import Posted, SlackChat
+from receiver.chat.slack.chores import Plan
 from receiver.chat.slack.plan import Row, asks, run_of, urgency
 from receiver.chat.slack.pump import apart
-from receiver.chat.slack.rooms import Plan, Rooms
+from receiver.chat.slack.rooms import Rooms
 from receiver.chat.slack.story import CHANGES_CARD, card_of, ending, log_of
 from receiver.chat.slack.unsure import Unsure
 from receiver.core.incident import Incident

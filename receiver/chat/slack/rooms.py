@@ -1,28 +1,22 @@
 """Rooms: a channel of its own for each incident of the severities that ask for one.
 
 Such an incident is told in its room; the main channel gets one message that leads there and is kept as it is. What was
-done for a room is stored after each step, and each step may come twice: a name that is taken is ours or not, who is in
-the channel is in it, what is pinned is pinned. What Slack refuses is said once in the log and left out; without the
-right to create channels incidents are told in the main channel.
+done for a room is stored after each step, and each step may come twice (`receiver.chat.slack.chores`). What Slack
+refuses is said once in the log and left out; without the right to create channels incidents are told in the main one.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Final
 
 import structlog
 
-from receiver.chat.slack import blocks
 from receiver.chat.slack.api import ACCESS, PLACE, Api, SlackRefused, TooFast
 from receiver.chat.slack.budget import ALL, Budget, Window
-from receiver.chat.slack.buttons import link
 from receiver.chat.slack.chat import SlackChat
-from receiver.chat.slack.inviting import Inviting
-from receiver.chat.slack.text import escape
-from receiver.core.timeline import header
+from receiver.chat.slack.chores import Chores, Do, Plan, Room
+from receiver.chat.slack.creating import Creating, room_name
 from receiver.ports import ChatError, Clock, Store, Waiting
 
 ROOMS: Final = "slack/rooms"
@@ -34,60 +28,10 @@ MOST: Final = 100
 A_MINUTE: Final = 10
 """Rooms that are created in a minute at most: in a storm nobody wants a hundred channels."""
 
-NAMES: Final = 4
-"""Names that are tried for one room."""
-
-INVITED: Final = 50
-"""People who are invited at most."""
-
 REMEMBERED: Final = 1000
 """Incidents of which is remembered that they have no room."""
 
-PAGES: Final = 5
-TOPIC: Final = 250
-
 _log = structlog.stdlib.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """An incident's own channel.
-
-    Args:
-        channel: its id.
-        main: the channel in which a message leads there.
-        done: the chores that are done: `pointer`, `invite`, `pin`, `topic`, `bookmark`.
-        begun: one that may be done: its answer was lost.
-        pointer: the message in the main channel, as `channel/ts`.
-        ended: UNIX seconds of the incident's end.
-    """
-
-    channel: str
-    main: str
-    done: tuple[str, ...] = ()
-    begun: str = ""
-    pointer: str = ""
-    ended: float | None = None
-
-
-Do = Callable[[str, Room], Awaitable[Room]]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What people want of rooms.
-
-    Args:
-        severities: of the incidents that get one.
-        invited: users and user groups by severity; those of them that are named in mentions.
-        archive_after: seconds after the incident's end.
-        responders: who is invited where nobody is named: (team, user) of each.
-    """
-
-    severities: frozenset[str] = frozenset()
-    invited: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    archive_after: float = 86_400.0
-    responders: Callable[[], Sequence[tuple[str, str]]] = tuple
 
 
 class Rooms:
@@ -111,14 +55,13 @@ class Rooms:
         self._clock = clock
         self._budget = budget
         self._plan = plan or Plan()
-        self._inviting = Inviting(api, self._say)
+        self._creating = Creating(api)
+        self._chores = Chores(chat, store, clock, budget, lambda: self._plan, self._creating, self._say)
         self._rooms: dict[str, Room] = {}
         self._without: set[str] = set()
         self._created = Window(A_MINUTE)
-        self._me: tuple[str, str] | None = None
         self._refused: set[str] = set()
         self._dirty: set[str] = set()
-        self._painted: dict[str, str] = {}
 
     async def load(self) -> None:
         """Read what is kept; call it once before anything else."""
@@ -154,7 +97,7 @@ class Rooms:
         incident = await self._store.incident(one.incident)
         name = room_name(one.incident, incident.target if incident is not None else "")
         try:
-            channel = await self._create(name)
+            channel = await self._creating.create(name)
         except TooFast:
             channel = None
         except SlackRefused as error:
@@ -168,45 +111,6 @@ class Rooms:
         self._created.took(now)
         self._rooms[one.incident] = Room(channel, self._chat.channel_of(one.severity, None))
         await self._keep()
-
-    async def _create(self, name: str) -> str | None:
-        """Return the id of a channel of that name that is ours, or of a new one; None when all names are others'."""
-        for number in range(1, NAMES + 1):
-            tried = name if number == 1 else f"{name[:77]}-{number}"
-            try:
-                answer = await self._api.call("conversations.create", name=tried, is_private=False)
-            except SlackRefused as error:
-                if error.code != "name_taken":
-                    raise
-                if (found := await self._ours(tried)) is not None:
-                    return found
-                continue
-            return str((answer.get("channel") or {})["id"])
-        _log.warning("slack.no_room", name=name, reason="the name is taken; told in the main channel")
-        return None
-
-    async def _ours(self, name: str) -> str | None:
-        """Return the channel of that name if we created it and it is open: the answer that told us so was lost."""
-        _, me = await self._who()
-        cursor: str | None = None
-        for _ in range(PAGES):
-            answer = await self._api.call(
-                "conversations.list", types="public_channel", exclude_archived=True, limit="1000", cursor=cursor
-            )
-            for one in answer.get("channels", ()):
-                if one.get("name") == name:
-                    return str(one["id"]) if one.get("creator") == me else None
-            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
-            if cursor is None:
-                break
-        return None
-
-    async def _who(self) -> tuple[str, str]:
-        """Return our team and our user there."""
-        if self._me is None:
-            answer = await self._api.call("auth.test")
-            self._me = (str(answer.get("team_id", "")), str(answer.get("user_id", "")))
-        return self._me
 
     async def gone(self, incident: str) -> bool:
         """Tell an incident in the main channel from now on, as somebody took its room away; False: it had none."""
@@ -249,12 +153,9 @@ class Rooms:
     def _next(self, incident: str, room: Room, now: float) -> tuple[float, str, Do] | None:
         """Return what a room needs next and when it may be done."""
         held = max(now, self._budget.held_until(ALL), self._budget.held_until(f"room {incident}"))
-        chores = {"invite": self._invite, "pin": self._pin, "topic": self._topic, "bookmark": self._mark}
-        if "pointer" not in room.done:
-            return max(held, self._budget.post_at(room.main, now)), "pointer", self._point
-        for chore, do in chores.items():
-            if chore not in room.done:
-                return held, chore, do
+        if (found := self._chores.next(room)) is not None:
+            chore, do = found
+            return max(held, self._budget.post_at(room.main, now)) if chore == "pointer" else held, chore, do
         if incident in self._dirty:
             return max(held, self._budget.edit_at(f"pointer {incident}", "P3", "", now)), "", self._repaint
         if room.ended is not None:
@@ -285,85 +186,17 @@ class Rooms:
             if after != room:
                 await self._keep()
 
-    async def _point(self, incident: str, room: Room) -> Room:
-        """Lead from the main channel to the room."""
-        found: str | None = None
-        if room.begun == "pointer":
-            kept = await self._store.incident(incident)
-            since = kept.opened_at if kept is not None else 0.0
-            found = await self._chat.find_header(incident, room.main, since, key="pointer")
-        if found is None:
-            message, _ = await self._pointer(incident, room)
-            self._budget.posted(room.main, self._clock.now())
-            found = (await self._chat.post(incident, message, room.main, None, ["pointer"])).reference
-            self._painted[incident] = message.digest
-        return replace(room, pointer=found)
-
     async def _repaint(self, incident: str, room: Room) -> Room:
-        """Show in the main channel how the incident stands, and see whether it is over."""
+        """Let the main channel show how the incident stands."""
         self._dirty.discard(incident)
-        message, ended = await self._pointer(incident, room)
-        if not room.pointer or self._painted.get(incident) == message.digest:
-            return replace(room, ended=ended)
-        self._budget.edited(f"pointer {incident}", "P3", "", self._clock.now())
         try:
-            there = await self._chat.edit(message, room.pointer)
-        except SlackRefused as error:
-            self._say("pointer", error, "it stays as it is")
-            there = True
+            after = await self._chores.repaint(incident, room)
         except ChatError:
             self._dirty.add(incident)
             raise
-        self._painted[incident] = message.digest
-        if there:
-            return replace(room, ended=ended)
-        # Somebody deleted it; another one leads there.
-        self._dirty.add(incident)
-        return replace(room, pointer="", done=tuple(one for one in room.done if one != "pointer"))
-
-    async def _pointer(self, incident: str, room: Room) -> tuple[blocks.Message, float | None]:
-        found = await self._store.incident(incident)
-        if found is None:
-            return blocks.Message(f"{incident} is no longer kept", []), self._clock.now()
-        shown = self._chat.safe(header(found).as_json())
-        return blocks.pointer(incident, shown, room.channel, self._chat.look), found.ended_at
-
-    async def _invite(self, incident: str, room: Room) -> Room:
-        found = await self._store.incident(incident)
-        called = self._plan.invited.get(found.severity.value if found is not None else "", ())
-        users = await self._inviting.named(called)
-        if not users:
-            own, _ = await self._who()
-            users = list(dict.fromkeys(user for team, user in self._plan.responders() if team == own))
-        await self._inviting.invite(room.channel, users[:INVITED])
-        return room
-
-    async def _pin(self, incident: str, room: Room) -> Room:
-        reference = await self._store.reference("slack", incident)
-        channel, _, ts = (reference or "").partition("/")
-        if channel == room.channel and ts:
-            try:
-                await self._api.call("pins.add", channel=channel, timestamp=ts)
-            except SlackRefused as error:
-                if error.code != "already_pinned":
-                    raise
-        return room
-
-    async def _topic(self, incident: str, room: Room) -> Room:
-        found = await self._store.incident(incident)
-        what = f"{found.severity.value} {found.alert} on {found.target}" if found is not None else incident
-        text = escape(self._chat.safe(f"{what} · {incident} · {self._chat.look.page}".rstrip(" ·")), TOPIC)
-        await self._api.call("conversations.setTopic", channel=room.channel, topic=text)
-        return room
-
-    async def _mark(self, incident: str, room: Room) -> Room:
-        # A second bookmark would be worse than none: one that may be there counts as there.
-        if self._chat.look.page and room.begun != "bookmark":
-            await self._api.call(
-                "bookmarks.add", channel_id=room.channel, title=f"Incident {incident}", type="link",
-                link=link(incident, self._chat.look.page),
-            )  # fmt: skip
-        return room
+        if "pointer" not in after.done:
+            self._dirty.add(incident)
+        return after
 
     async def _archive(self, incident: str, room: Room) -> Room:
         """Archive a room, unless something is still to be told there; what comes later goes to the main channel."""
@@ -381,7 +214,7 @@ class Rooms:
             self._rooms[incident] = room
             raise
         self._go_without(incident)
-        self._painted.pop(incident, None)
+        self._chores.forget(incident)
         await self._leave(incident, room)
         await self._keep()
         return room
@@ -396,13 +229,3 @@ class Rooms:
         if f"{chore} {error.code}" not in self._refused:
             self._refused.add(f"{chore} {error.code}")
             _log.warning("slack.room", chore=chore, reason=f"{error}; {then}; remediator slack check")
-
-
-_NOT_IN_NAMES = re.compile(r"[^a-z0-9_-]+", re.ASCII)
-
-
-def room_name(incident: str, target: str) -> str:
-    """Return a name that Slack takes: `inc-k3f9x2qd-smartresume-api`."""
-    parts = ("inc", incident.removeprefix("i-"), target)
-    name = "-".join(_NOT_IN_NAMES.sub("-", part.lower()).strip("-") for part in parts)
-    return name[:80].rstrip("-")

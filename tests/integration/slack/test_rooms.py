@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from receiver.chat.slack.check import ROOM_SCOPES, SCOPES
+from receiver.chat.slack.chores import Plan
+from receiver.chat.slack.creating import room_name
 from receiver.chat.slack.lane import SlackLane
-from receiver.chat.slack.rooms import A_MINUTE, ROOMS, Plan, room_name
+from receiver.chat.slack.rooms import A_MINUTE, ROOMS
 from receiver.core.principal import Principal
 from receiver.core.severity import Severity
 from receiver.ports import ChatError
@@ -309,6 +311,27 @@ async def test_a_deleted_pointer_is_posted_anew(tmp_path: Path) -> None:
         await place.one.world.fire(place.one.world.alert(status="resolved"))
         await place.one.live(60.0)
         assert "RESOLVED" in shown(place.pointer())
+
+
+async def test_a_pointer_that_slack_refuses_is_left_out_and_nothing_turns_without_end(tmp_path: Path) -> None:
+    async with hall(tmp_path) as place:
+        place.one.world.fails()
+        await place.one.world.fire()
+        for _ in range(40):
+            if place.rooms() and place.one.messages(place.room()):
+                break
+            await place.one.world.settle()
+            await place.one.lane.step()
+        place.one.double.faults.add(Fault.error("restricted_action"), "chat.postMessage")
+        for _ in range(200):
+            if await place.one.lane._rooms.step() != 0.0:
+                break
+        else:
+            raise AssertionError("there is always something to do")
+        assert place.one.messages() == []
+        await place.one.world.fire(place.one.world.alert(status="resolved"))
+        await place.one.live(2 * DAY)
+        assert place.room().archived
 
 
 async def test_a_storm_makes_no_hundred_channels_and_waits_for_none(tmp_path: Path) -> None:
