@@ -149,13 +149,14 @@ class Desk:
         if press is None or press.verb is Verb.OPEN:
             return
         work = self.begin(self._do(press, user_of(payload), text_of(payload.get("trigger_id"))))
-        await asyncio.wait([work], timeout=SOON)
         thread = text_of(inside(payload, "container").get("thread_ts"))
-        _ = self.follow(self._tell(work, payload.get("response_url"), thread or None, late=not work.done()))
+        _ = self.follow(self._tell(work, payload.get("response_url"), thread or None))
+        await asyncio.wait([work], timeout=SOON)
 
-    async def _tell(self, work: asyncio.Task[str], url: object, thread: str | None, *, late: bool) -> None:
-        """Tell a person what became of a press; before that, when Slack was answered already, that it isn't known."""
-        if late:
+    async def _tell(self, work: asyncio.Task[str], url: object, thread: str | None) -> None:
+        """Tell a person what became of a press; when Slack must be answered before it is known, that it isn't."""
+        done, _ = await asyncio.wait([work], timeout=SOON)
+        if not done:
             await self.answers.send(url, WAIT, thread)
         if told := await outcome(work):
             await self.answers.send(url, told, thread)
@@ -212,7 +213,9 @@ class Desk:
         role = role_of(sent)
         person = await self.whose.person(who) if who is not None else None
         if who is None or person is None or not person.may(role):
-            return Taken(self.refuse(who, person, role, what=type(sent.about).__name__.lower(), of=of(sent)))
+            why = self.refuse(who, person, role, what=type(sent.about).__name__.lower(), of=of(sent))
+            late = await self.votes.too_late(sent.about) if isinstance(sent.about, Press) else ""
+            return Taken(f"{why} {late}".rstrip())
         by = principal(person, who)
         return await self.windows.take(sent, by, once=f"{by.address}/{view}" if view else "")
 

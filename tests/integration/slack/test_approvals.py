@@ -131,10 +131,17 @@ async def test_a_window_counts_only_while_its_sender_has_the_role(tmp_path: Path
     async with office(tmp_path, ONE) as one:
         await one.asked()
         await one.press("bob", Verb.DENY, one.card())
-        bob = one.people.by_id["bob"]
+        bob, ann = one.people.by_id["bob"], one.people.by_id["ann"]
         one.people = People({"bob": replace(bob, roles=frozenset({Role.VIEWER}))})
         assert "this needs the role `approver`" in await one.submit("bob", "not now")
-        assert not any(isinstance(event, ev.Voted) for event in await events(one))
+        one.people = People({"bob": bob, "ann": ann})
+        await one.press("bob", Verb.DENY, one.card())
+        await one.press("ann", Verb.APPROVE, one.card())
+        one.people = People({"bob": replace(bob, roles=frozenset({Role.VIEWER}))})
+        refused = await one.submit("bob", "not now")
+        assert "this needs the role `approver`" in refused
+        assert "approved by ann" in refused
+        assert [event.person for event in await events(one) if isinstance(event, ev.Voted)] == ["ann"]
 
 
 async def test_a_modal_that_was_sent_too_late_names_the_decision(tmp_path: Path) -> None:
