@@ -25,6 +25,7 @@ services:
     command: ["sleep", "60"]
 defaults:
   settle: 0s
+  deadlines: {assess: 1s, mitigate: 10m}
 playbooks:
   - name: single
     match: alertname="Single"
@@ -83,13 +84,23 @@ def test_what_needs_people_is_an_alert_of_pagerduty_and_told_in_the_second_chann
             until(lambda: double.messages(duty), "the second channel is not called")
             assert "Needs a person" in str(double.messages(duty)[0].blocks)
             assert service.command("ack", name).returncode == 0
+
+            def told() -> list[tuple[str, str]]:
+                return [(one["event_action"], one["dedup_key"]) for one in seen]
+
+            # Whoever has seen it is called again when they don't say what to do.
+            until(lambda: ("trigger", f"{name}/assess") in told(), "PagerDuty is not called about the late phase")
+            aloud = "This P1 was not assessed"
+            until(lambda: aloud in str([one.blocks for one in double.messages(duty)]), "nor the second channel")
+            assert service.command("note", name, "--phase", "assessed", "the disk is full").returncode == 0
             assert service.command("close", name, "--reason", "seen").returncode == 0
-            until(lambda: len(seen) >= 3, "PagerDuty is not told of the end")
-            assert [(one["event_action"], one["dedup_key"]) for one in seen] == [
-                ("trigger", name),
-                ("acknowledge", name),
-                ("resolve", name),
-            ]
+            until(lambda: len(seen) >= 5, "PagerDuty is not told of the end")
+            assert sorted(told()) == sorted(
+                [
+                    ("trigger", name), ("acknowledge", name), ("resolve", name),
+                    ("trigger", f"{name}/assess"), ("resolve", f"{name}/assess"),
+                ]
+            )  # fmt: skip
             assert {one["routing_key"] for one in seen} == {KEY}
             assert KEY not in service.log.read_text()
             assert KEY not in service.command("config").stdout

@@ -147,7 +147,7 @@ def header(incident: str, shown: Mapping[str, Any], look: Look) -> Message:
     if over:
         pairs.append(("Ended", moment(shown.get("ended"), "{date_short_pretty} {time_secs}")))
     elif shown.get("late"):
-        pairs.append(("Late", f"⏰ not {escape(', nor '.join(map(str, shown['late'])), 200)} in time"))
+        pairs.append(("Late", _late(shown)))
     if shown.get("mode") == "observe":
         pairs.append(("Mode", "👁 observes only: nothing is changed"))
     blocks = [
@@ -157,6 +157,10 @@ def header(incident: str, shown: Mapping[str, Any], look: Look) -> Message:
         context(*_where(incident, look), "" if over else look.mention(severity)),
     ]
     return Message(said(shown.get("title", ""), TEXT), blocks)
+
+
+def _late(shown: Mapping[str, Any]) -> str:
+    return f"⏰ not {escape(', nor '.join(map(str, shown['late'])), 200)} in time"
 
 
 def _where(incident: str, look: Look) -> tuple[str, ...]:
@@ -177,6 +181,8 @@ def pointer(incident: str, shown: Mapping[str, Any], channel: str, look: Look) -
     over = shown.get("ended") is not None
     title = f"{mark if over else shape} {escape(severity, 10)} {told} · {escape(shown.get('target', ''), 100)}"
     acting = f"{escape(shown.get('alert', ''), 150)} · {escape(shown.get('acting', ''), 300)}"
+    if shown.get("late") and not over:
+        acting = f"{acting}\n{_late(shown)}"
     blocks = [
         section(f"*{title}* · <#{channel}>\n{acting}"),
         context(*_where(incident, look), "" if over else look.mention(severity)),

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from receiver.chat.slack import blocks
 from receiver.chat.slack.blocks import SEVERITIES, STATES, Card, Look, Message
+from receiver.chat.slack.notices import notice
+from receiver.chat.slack.private import private
 from receiver.chat.slack.text import escape, moment
 from receiver.core.incident import Phase
 from receiver.core.severity import Severity
@@ -24,6 +26,7 @@ HEADER: dict[str, Any] = {
 
 OURS = re.compile(
     r"<!date\^\d+\^[a-z_{} ]+\|[^<>|]+>|<https://remediator\.example/[^<>|]+\|details>|<!subteam\^S0123456>"
+    r"|<#C0123ABCD>"
 )
 """What may stand between angle brackets: ours."""
 
@@ -63,9 +66,10 @@ def holds(message: Message) -> None:
 def test_a_header_holds_every_limit(a: str, b: str, c: str, state: str, severity: str, at: float | None) -> None:
     shown = HEADER | {
         "target": a, "alert": b, "acting": c, "playbook": a, "title": b or "x", "state": state, "severity": severity,
-        "since": at, "ended": at, "mode": "observe",
+        "since": at, "ended": at, "mode": "observe", "late": [a, b], "unmarked": ["assessed", "mitigated"],
     }  # fmt: skip
     holds(blocks.header("i-k3f9x2qd", shown, LOOK))
+    holds(blocks.pointer("i-k3f9x2qd", shown, "C0123ABCD", LOOK))
 
 
 ENTRY = st.fixed_dictionaries(
@@ -103,6 +107,24 @@ def test_a_summary_behind_a_full_catch_up_holds_every_limit(a: str, b: str, many
 def test_a_card_holds_every_limit(text: str, votes: Sequence[tuple[str, bool, str]], state: str) -> None:
     one = Card("p-1", text or "x", text or "x", 2, 1.8e9, True, tuple(votes), state, text, True, "P1")
     holds(blocks.card("i-1", one, LOOK))
+
+
+@settings(max_examples=60, deadline=None)
+@given(NASTY, NUMBERS, st.sampled_from(["P1", "<P>", None]))
+def test_a_notice_and_a_private_answer_hold_every_limit(text: str, at: float | None, severity: str | None) -> None:
+    holds(notice("i-1", {"text": text, "at": at, "severity": severity}, "<!subteam^S0123456>"))
+    answer = private("\n".join([escape(text)] * 20) or "x")
+    assert len(answer["text"]) <= 3000
+    assert check_blocks(answer["blocks"])
+
+
+def test_a_header_says_what_is_late_until_it_is_over() -> None:
+    late = HEADER | {"late": ["acknowledged", "assessed"]}
+    assert "*Late*\n⏰ not acknowledged, nor assessed in time" in texts(blocks.header("i-1", late, LOOK))
+    assert "⏰ not acknowledged, nor assessed in time" in "".join(texts(blocks.pointer("i-1", late, "C1", LOOK)))
+    over = late | {"ended": 1_800_000_060.0, "state": "closed"}
+    for message in (blocks.header("i-1", over, LOOK), blocks.pointer("i-1", over, "C1", LOOK)):
+        assert "in time" not in "".join(texts(message))
 
 
 @pytest.mark.parametrize(
