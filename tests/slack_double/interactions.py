@@ -209,8 +209,10 @@ class People:
         if action == "errors":
             known = {block.get("block_id") for block in view.given["blocks"] if block["type"] == "input"}
             wrong = given.get("errors", {})
-            if not wrong or not set(wrong) <= known:
+            if not isinstance(wrong, dict) or not wrong or not set(wrong) <= known:
                 raise ValueError("errors for blocks that are no inputs")
+            if not all(isinstance(text, str) and text for text in wrong.values()):
+                raise ValueError("errors without words")
             view.errors = dict(wrong)
         elif action == "update":
             change_modal(self._double, self._team, view, given.get("view", {}))

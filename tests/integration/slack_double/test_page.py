@@ -164,6 +164,19 @@ def test_a_button_of_the_page_is_pressed_as_slack_signs_it(scene: Scene, app: li
     assert told["actions"][0]["action_id"] == given["pressed"]
 
 
+def test_a_menu_of_the_page_is_chosen_from(scene: Scene, app: list[dict[str, Any]]) -> None:
+    options = [{"text": {"type": "plain_text", "text": one.title()}, "value": one} for one in ("severity", "note")]
+    menu = {"type": "overflow", "action_id": "more", "options": options}
+    scene.client.chat_postMessage(
+        channel=scene.ops.id, text="x", blocks=[{"type": "actions", "block_id": "b", "elements": [menu]}]
+    )
+    shown = page(scene, **{"as": scene.ada.id})
+    assert '<button class="button" name="option" value="note">Note</button>' in shown
+    assert send(scene, "press", fields(shown) | {"option": "note"}).status_code == 303
+    assert app[-1]["actions"][0]["selected_option"]["value"] == "note"
+    assert send(scene, "press", fields(shown) | {"option": "else"}).status_code == 403
+
+
 def test_a_modal_of_the_page_is_filled_in(scene: Scene, app: list[dict[str, Any]]) -> None:
     trigger = press(scene, card(scene)).trigger_id
     scene.client.views_open(trigger_id=trigger, view=modal())
