@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from receiver.chat.render import MARKS
 from receiver.chat.slack import buttons
-from receiver.chat.slack.text import code, escape, moment, mrkdwn, plain, said
+from receiver.chat.slack.text import code, escape, moment, mrkdwn, plain, said, zoned
 from receiver.core.phrases import span
 from receiver.core.telling import answers
 
@@ -55,6 +55,9 @@ MANY: Final = 50
 
 LINES: Final = 2900
 """Characters of a section; Slack takes 3,000."""
+
+ZONED: Final = 45
+"""Characters by which a time grows that is shown in the reader's zone."""
 
 ALL_LINES: Final = 8000
 """Characters of all entries of a message; Slack takes about 13,000 in all blocks together."""
@@ -197,12 +200,14 @@ def entries(payloads: Sequence[Mapping[str, Any]], now: float, look: Look) -> Me
     """Return milestones: one as it is, several as lines, late ones as a catch-up with when each was."""
     first, last = payloads[0], payloads[-1]
     late = len(payloads) > 1 and now - _at(first) >= LATE
-    limit = min(1000, max(120, ALL_LINES // len(payloads) - 80))
+    room = ALL_LINES // len(payloads) - 80
+    times = min(10, room // 200)
+    limit = min(1000, max(120, room - times * ZONED))
     blocks = [_caught_up(payloads)] if late else []
     if len(payloads) == 1 and first.get("numbers"):
         blocks += _outcome(first)
     else:
-        blocks += [section(part) for part in _sections([line(one, limit) for one in payloads])]
+        blocks += [section(part) for part in _sections([line(one, limit, times) for one in payloads])]
     called = look.mention(last.get("severity")) if any(calls(one) for one in payloads) else ""
     if called:
         blocks.append(section(called))
@@ -211,11 +216,12 @@ def entries(payloads: Sequence[Mapping[str, Any]], now: float, look: Look) -> Me
     return Message(_cut(front + text, TEXT), blocks)
 
 
-def line(payload: Mapping[str, Any], limit: int = 1000) -> str:
-    """Return an entry as one line with its time."""
+def line(payload: Mapping[str, Any], limit: int = 1000, times: int = 10) -> str:
+    """Return an entry as one line with its time; at most `times` of those in its text are in the reader's zone."""
     mark = MARKS.get(str(payload.get("tone", "info")), MARKS["info"])
     raised = f"*{escape(payload['raised'], 20)}* " if payload.get("raised") else ""
-    return f"{moment(payload.get('at'))} {mark} {raised}{escape(payload.get('text', ''), limit)}"
+    text = zoned(escape(payload.get("text", ""), limit), payload.get("at"), times)
+    return f"{moment(payload.get('at'))} {mark} {raised}{text}"
 
 
 def calls(payload: Mapping[str, Any]) -> bool:
@@ -290,7 +296,8 @@ def summary(incident: str, payload: Mapping[str, Any], told: Mapping[str, Any], 
     ]
     if told.get("numbers"):
         pairs.append(("Before → after", escape(str(told["numbers"]).replace("->", "→"), 700)))
-    blocks = [section(f"*{mark} {word}* · {moment(payload.get('at'))}\n{escape(payload.get('text', ''))}")]
+    at, text = payload.get("at"), escape(payload.get("text", ""))
+    blocks = [section(f"*{mark} {word}* · {moment(at)}\n{zoned(text, at, 5)}")]
     if told:
         blocks.append(fields(pairs))
     blocks.append(context(*_where(incident, look)))
@@ -340,7 +347,11 @@ def card(incident: str, one: Card, look: Look) -> Message:
         pairs[1] = ("Decision", escape(one.decision or word, 700))
     if one.votes:
         pairs.append(("Votes", "\n".join(_vote(*vote) for vote in one.votes[-10:])))
-    blocks = [{"type": "header", "text": plain(title)}, section(said(one.summary)), fields(pairs)]
+    blocks = [
+        {"type": "header", "text": plain(title)},
+        section(zoned(said(one.summary), one.expires_at)),
+        fields(pairs),
+    ]
     if one.suspended and pending:
         blocks.append(section("The alert resolved: it is looked into first. Votes count and wait until then."))
     if pending:

@@ -10,7 +10,7 @@ from receiver.chat.slack.api import ACCESS, PLACE, SlackRefused
 from receiver.chat.slack.blocks import SEVERITIES, TEXT, Message, context, section
 from receiver.chat.slack.budget import Budget
 from receiver.chat.slack.chat import SlackChat
-from receiver.chat.slack.text import escape, moment, said
+from receiver.chat.slack.text import escape, moment, said, zoned
 from receiver.core.deadlines import late
 from receiver.core.outbox import OutboxRow
 from receiver.ports import ChatError, Clock, Store
@@ -113,7 +113,7 @@ class CallSender(NoticeSender):
 def notice(incident: str, payload: Mapping[str, Any], mention: str) -> Message:
     """Return a notice: one sentence or two, what it is about in small print; `mention` is in Slack's form already."""
     shape = SEVERITIES.get(str(payload.get("severity")), ("▫️", ""))[0]
-    blocks = [section(f"{shape} {said(payload.get('text', ''))}")]
+    blocks = [section(f"{shape} {zoned(said(payload.get('text', '')), payload.get('at'))}")]
     if mention:
         blocks.append(section(mention))
     blocks.append(context(f"{escape(incident)} · {moment(payload.get('at'))}"))

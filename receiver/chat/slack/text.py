@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
@@ -13,6 +14,8 @@ T = TypeVar("T")
 
 _ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 LAST_TIME: Final = 253_402_300_800
+HALF_A_DAY: Final = 43_200
+_TIMES: Final = re.compile(r"\b(\d{4}-\d\d-\d\d )?((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)Z\b", re.ASCII)
 
 
 def escape(text: object, limit: int = 1000) -> str:
@@ -62,6 +65,33 @@ def moment(at: object, form: str = "{time_secs}") -> str:
     if isinstance(at, bool) or not isinstance(at, int | float) or not 0 < at < LAST_TIME:
         return "some time"
     return f"<!date^{int(at)}^{form}|{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%SZ}>"
+
+
+def zoned(text: str, at: object, most: int = 10) -> str:
+    """Return escaped text with the times in it, `09:05:27Z` or with its date before it, in the reader's zone.
+
+    Args:
+        text: escaped already; the timeline says its times in UTC.
+        at: UNIX seconds of what the text tells: a time without a date is the one nearest to it.
+        most: times that are replaced, for each makes the text longer.
+    """
+
+    def shown(found: re.Match[str]) -> str:
+        date, clock = found.groups()
+        try:
+            if date is not None:
+                seconds = datetime.strptime(f"{date}{clock}+0000", "%Y-%m-%d %H:%M:%S%z").timestamp()
+                return moment(seconds, "{date_short_pretty} {time_secs}")
+            if isinstance(at, bool) or not isinstance(at, int | float) or not 0 < at < LAST_TIME:
+                return found[0]
+            hours, minutes, rest = map(int, clock.split(":"))
+        except ValueError:  # a day that there is not
+            return found[0]
+        ahead = (hours * 3600 + minutes * 60 + rest - at + HALF_A_DAY) % (2 * HALF_A_DAY) - HALF_A_DAY
+        seconds = round(at + ahead)
+        return f"<!date^{seconds}^{{time_secs}}|{found[0]}>" if seconds > 0 else found[0]
+
+    return _TIMES.sub(shown, text, count=most) if most > 0 else text
 
 
 def mrkdwn(text: str) -> dict[str, Any]:

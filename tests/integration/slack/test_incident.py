@@ -1,5 +1,6 @@
 """An incident in Slack from its header to its summary, on a faithful double with Slack's rates."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +44,9 @@ async def test_an_incident_is_told_from_its_header_to_its_summary(tmp_path: Path
         last = one.thread()[-1]
         assert "What ended it" in shown(last)
         assert "step restart done" in shown(last)
+        story = "\n".join(shown(message) for message in one.thread())
+        assert "until <!date^" in story
+        assert not re.search(r"\d\d:\d\d:\d\dZ", re.sub(r"<!date[^>]+>", "", story)), "a time in nobody's zone"
         assert [message.broadcast for message in one.thread()] == [False] * (len(one.thread()) - 1) + [True]
         assert set(one.called("chat.postMessage") + one.called("chat.update")) == {None}
         assert await one.world.store.lane("slack", 10) == []

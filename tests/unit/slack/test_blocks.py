@@ -12,7 +12,7 @@ from receiver.chat.slack import blocks
 from receiver.chat.slack.blocks import SEVERITIES, STATES, Card, Look, Message
 from receiver.chat.slack.notices import notice
 from receiver.chat.slack.private import private
-from receiver.chat.slack.text import escape, moment
+from receiver.chat.slack.text import escape, moment, zoned
 from receiver.core.incident import Phase
 from receiver.core.severity import Severity
 from tests.slack_double.blockkit import check_blocks
@@ -32,6 +32,7 @@ OURS = re.compile(
 
 NASTY = st.one_of(
     st.text(max_size=60),
+    st.just("09:05:27Z 2027-01-14 23:00:00Z " * 60),
     st.sampled_from(["<!channel>", "<@U0123>", "<https://e.example|click>", "&lt;!here&gt;", "&" * 3000, "\x00\u202e"]),
     st.builds(lambda one, times: one * times, st.text("<>&|!@#`*_~\n a", min_size=1, max_size=9), st.integers(0, 400)),
 )  # fmt: skip
@@ -190,6 +191,36 @@ def test_late_entries_say_when_they_were() -> None:
         "*14 events, <!date^1800000000^{time}|2027-01-15 08:00:00Z> to <!date^1800003900^{time}|2027-01-15 09:05:00Z>*"
     )
     assert text == f"{front}, told late"
+
+
+BEGAN = 1_800_003_600.0
+"""2027-01-15 09:00:00Z."""
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("until 09:05:27Z; more", f"until <!date^{int(BEGAN) + 327}^{{time_secs}}|09:05:27Z>; more"),
+        ("at 23:00:00Z", f"at <!date^{int(BEGAN) - 36_000}^{{time_secs}}|23:00:00Z>"),
+        ("at 08:59:59Z.", f"at <!date^{int(BEGAN) - 1}^{{time_secs}}|08:59:59Z>."),
+        ("(began 2027-01-14 23:00:00Z)",
+         f"(began <!date^{int(BEGAN) - 36_000}^{{date_short_pretty}} {{time_secs}}|2027-01-14 23:00:00Z>)"),
+        ("2027-02-30 10:00:00Z 24:00:00Z 9:00:00Z 09:00Z x09:00:00Z",) * 2,
+    ],
+)  # fmt: skip
+def test_the_times_in_a_text_are_in_the_readers_zone(text: str, shown: str) -> None:
+    assert zoned(text, BEGAN) == shown
+
+
+@pytest.mark.parametrize("at", [None, "soon", True, float("nan"), float("inf"), -1.0, 1e15, 0.5])
+def test_without_knowing_when_a_time_of_day_stays_as_it_is(at: object) -> None:
+    assert zoned("until 09:05:27Z", at) in {"until 09:05:27Z", "until <!date^32727^{time_secs}|09:05:27Z>"}
+
+
+def test_many_times_in_many_lines_stay_within_the_limits() -> None:
+    payloads = [{"text": "09:00:00Z " * 200, "at": BEGAN, "kind": "noted"} for _ in range(blocks.MANY)]
+    for number in (1, 2, 8, 9, 20, blocks.MANY):
+        holds(blocks.entries(payloads[:number], 2e9, LOOK))
 
 
 @pytest.mark.parametrize("at", [None, "soon", True, float("nan"), float("inf"), -1.0, 1e15])
