@@ -30,10 +30,12 @@ class Incoming:
 
     Args:
         desk, commands: buttons and modals; what is typed.
+        refused: called with the reason for what is refused before they see it.
     """
 
     desk: Desk
     commands: Commands
+    refused: Callable[[str], None] = lambda _reason: None
 
     async def interactive(self, payload: Mapping[str, Any]) -> dict[str, Any] | None:
         """Take a press or a sent modal. Raises TooBusy."""
@@ -69,7 +71,7 @@ def slack_incoming(  # noqa: PLR0913 - what people do in Slack touches most part
     answers = PrivateAnswers(http, settings.slack_api_url, redaction(settings.secrets))
     planned = DryRun(store, simulate, answers.safe)
     desk = Desk(store, operations, whose, answers, api, planned, services=services, refused=refused)
-    return Incoming(desk, Commands(desk, settings.external_url or "", settings.mode))
+    return Incoming(desk, Commands(desk, settings.external_url or "", settings.mode), refused)
 
 
 def slack_groups(
@@ -101,4 +103,4 @@ def socket_mode(
     from receiver.chat.slack.sockets import SocketMode  # noqa: PLC0415 - it needs what an extra brings
 
     api = SlackApi(settings.slack_api_url, settings.slack_app_token, http)
-    return (SocketMode(api, incoming, clock, noted).run,)
+    return (SocketMode(api, incoming, clock, noted, incoming.refused).run,)

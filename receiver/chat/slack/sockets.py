@@ -85,13 +85,22 @@ class SocketMode:
         incoming: takes what comes.
         clock: for pauses.
         noted: called with the state in a few words.
+        refused: called with `busy` for what there is no room for.
     """
 
-    def __init__(self, api: Api, incoming: Incoming, clock: Clock, noted: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        api: Api,
+        incoming: Incoming,
+        clock: Clock,
+        noted: Callable[[str], None],
+        refused: Callable[[str], None] = lambda _reason: None,
+    ) -> None:
         self._api = api
         self._incoming = incoming
         self._clock = clock
         self._noted = noted
+        self._refused = refused
         self._envelopes = Envelopes(clock)
         self._pause = FIRST_PAUSE
         self._tasks: set[asyncio.Task[None]] = set()
@@ -171,6 +180,7 @@ class SocketMode:
     def _take(self, socket: ClientConnection, message: Json) -> None:
         envelope = str(message.get("envelope_id", ""))[:100]
         if len(self._tasks) >= AT_WORK:
+            self._refused("busy")
             _log.warning("slack.busy")
         elif self._envelopes.new(envelope):
             self._keep(asyncio.create_task(self._guarded(envelope, self._work(socket, message))))

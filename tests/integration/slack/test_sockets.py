@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from receiver.chat.slack import sockets
 from receiver.chat.slack.api import SlackApi
 from receiver.chat.slack.sockets import FIRST_PAUSE, LONGEST_PAUSE, REMEMBERED, Envelopes, SocketMode
 from receiver.ports import TooBusy
@@ -61,8 +62,9 @@ class Line:
         self.clock = SlowClock()
         self.desk = Desk()
         self.states: list[str] = []
+        self.refused: list[str] = []
         api = SlackApi(f"{url}/api", APP_TOKEN, http)
-        self.mode = SocketMode(api, self.desk, self.clock, self.states.append)
+        self.mode = SocketMode(api, self.desk, self.clock, self.states.append, self.refused.append)
 
     async def deliver(self, kind: str = "interactive", payload: dict[str, Any] | None = None) -> Envelope:
         app = self.double.app.id
@@ -160,6 +162,16 @@ async def test_what_is_too_much_is_not_acknowledged_so_that_slack_tells_the_pers
         other = await one.deliver("slash_commands", {"command": "/remediator"})
         await asyncio.sleep(0.1)
         assert (envelope.acks, other.acks, one.desk.got) == (0, 0, [])
+
+
+async def test_what_there_is_no_room_for_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with line() as one:
+        monkeypatch.setattr(sockets, "AT_WORK", 1)
+        envelope = await one.deliver()
+        async with asyncio.timeout(PATIENCE):
+            while not one.refused:
+                await asyncio.sleep(0.01)
+        assert (envelope.acks, one.refused) == (0, ["busy"])
 
 
 async def test_a_connection_that_breaks_is_opened_again_after_a_pause() -> None:
