@@ -204,10 +204,12 @@ def entries(payloads: Sequence[Mapping[str, Any]], now: float, look: Look) -> Me
     times = min(10, room // 200)
     limit = min(1000, max(120, room - times * ZONED))
     blocks = [_caught_up(payloads)] if late else []
-    if len(payloads) == 1 and first.get("numbers"):
-        blocks += _outcome(first)
-    else:
-        blocks += [section(part) for part in _sections([line(one, limit, times) for one in payloads])]
+    measured = [] if late else [number for number, one in enumerate(payloads) if one.get("numbers")]
+    cut = measured[-1] + 1 if measured else 0
+    lines = [line(one, limit, times) for one in payloads]
+    if measured:
+        blocks += [*map(section, _sections(lines[:cut])), _compared(payloads[cut - 1])]
+    blocks += map(section, _sections(lines[cut:]))
     called = look.mention(last.get("severity")) if any(calls(one) for one in payloads) else ""
     if called:
         blocks.append(section(called))
@@ -256,13 +258,14 @@ def _sections(lines: Sequence[str]) -> list[str]:
     return parts
 
 
-def _outcome(payload: Mapping[str, Any]) -> list[Json]:
-    """Return how a verification ended, with the numbers before and after."""
-    numbers = [
-        (escape(name, 100), f"{escape(before, 40)} → *{escape(after, 40)}* {escape(unit, 20)}".rstrip())
-        for name, before, after, unit in payload["numbers"][:10]
-    ]
-    return [section(line(payload)), fields(numbers)]
+def _compared(payload: Mapping[str, Any]) -> Json:
+    """Return the numbers of a verification before and after."""
+    return fields(
+        [
+            (escape(name, 100), f"{escape(before, 40)} → *{escape(after, 40)}* {escape(unit, 20)}".rstrip())
+            for name, before, after, unit in payload["numbers"][:10]
+        ]
+    )
 
 
 def _cut(text: str, limit: int) -> str:

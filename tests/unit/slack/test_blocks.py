@@ -86,9 +86,16 @@ ENTRY = st.fixed_dictionaries(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(ENTRY, min_size=1, max_size=blocks.MANY))
-def test_entries_hold_every_limit(payloads: list[dict[str, Any]]) -> None:
-    holds(blocks.entries(payloads, 2_000_000_000.0, LOOK))
+@given(st.lists(ENTRY, min_size=1, max_size=blocks.MANY), st.sampled_from([0.0, 2e9]))
+def test_entries_hold_every_limit(payloads: list[dict[str, Any]], now: float) -> None:
+    holds(blocks.entries(payloads, now, LOOK))
+
+
+@pytest.mark.parametrize("number", [1, 2, 8, 20, blocks.MANY])
+def test_entries_of_the_greatest_lengths_hold_every_limit(number: int) -> None:
+    full = {"text": "&" * 3000, "at": 1.8e9, "kind": "verified", "numbers": [["&" * 400] * 4] * 20}
+    for now in (0.0, 2e9):
+        holds(blocks.entries([full] * number, now, LOOK))
 
 
 @settings(max_examples=60, deadline=None)
@@ -182,6 +189,19 @@ def test_block_ids_change_with_the_content_only() -> None:
 def test_an_outcome_shows_the_numbers_before_and_after() -> None:
     payload = {"text": "Verified", "at": 1.8e9, "kind": "verified", "numbers": [["error ratio", "0.4", "0", "%"]]}
     assert "*error ratio*\n0.4 → *0* %" in texts(blocks.entries([payload], 1.8e9, LOOK))
+
+
+def test_an_outcome_shows_them_also_among_other_entries_but_not_in_a_catch_up() -> None:
+    numbers = [["error ratio", "0.4", "0", "%"]]
+    payloads = [
+        {"text": "Done", "at": 1.8e9, "kind": "step_finished"},
+        {"text": "Verified", "at": 1.8e9, "kind": "verified", "numbers": numbers},
+        {"text": "Watching", "at": 1.8e9, "kind": "check_began"},
+    ]
+    shown = texts(blocks.entries(payloads, 1.8e9, LOOK))[1:]
+    assert ["Done" in shown[0], "Verified" in shown[0], "Watching" in shown[2]] == [True] * 3
+    assert shown[1] == "*error ratio*\n0.4 → *0* %"
+    assert "*error ratio*" not in "".join(texts(blocks.entries(payloads, 1.9e9, LOOK)))
 
 
 def test_late_entries_say_when_they_were() -> None:
