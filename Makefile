@@ -78,7 +78,7 @@ soak: parts ## kill -9 the service ROUNDS times during incidents, on counting an
 
 lock: install ## resolve the dependencies again, for every supported Python on Linux
 	$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) --output-file requirements.lock
-	$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) --extra dev --constraints requirements.lock \
+	$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) --all-extras --constraints requirements.lock \
 		--output-file requirements-dev.lock
 
 # Universal: one file for Python 3.11 and later. No host is named, so each machine uses the index that it is set up for.

@@ -51,6 +51,7 @@ from receiver.verifier import Verifier
 from receiver.watching import UP, PartsWatch
 from receiver.web.feed import Feed
 from receiver.web.health import Health
+from receiver.web.oidc.joining import oidc_sign_in
 from receiver.web.ports import Parts
 from receiver.web.site import Site
 from remediations.protocol import KnownGood
@@ -207,6 +208,7 @@ async def _join(  # noqa: PLR0915 - one straight line, see tests/unit/house/test
         resync=resyncer.ask if resyncer is not None else lambda: None,
         observe=observe,
         slack=incoming,
+        oidc=oidc_sign_in(settings, http, clock),
     )
     return Service(
         settings=settings,

@@ -123,6 +123,7 @@ class Metrics:
         self.work_failures = self._counter("work_failures", "Times that work on an incident failed by a defect.")
         self.outbox_sent = self._counter("outbox_sent", "Messages by lane and outcome.", "lane", "outcome")
         self.votes = self._counter("votes", "Approvals and denials by people.", "decision")
+        self.sign_ins = self._counter("sign_ins", "Sign-ins to the pages by way and outcome.", "how", "outcome")
         self.slack_requests_refused = self._counter(
             "slack_requests_refused", "Requests of Slack's, or that say so, that were refused.", "reason"
         )
@@ -135,6 +136,9 @@ class Metrics:
             self.responses_missed.labels(Severity.P1.value, phase)
         for decision in ("approved", "denied"):
             self.votes.labels(decision)
+        for how, outcome in (("token", "done"), ("token", "refused"), ("oidc", "done"), ("oidc", "refused")):
+            self.sign_ins.labels(how, outcome)
+        self.sign_ins.labels("oidc", "unavailable")
         for reason in SLACK_REFUSALS:
             self.slack_requests_refused.labels(reason)
         for state in ("resolved", "closed"):

@@ -176,7 +176,7 @@ class Settings(SlackSettings, SignInSettings):
     def secrets(self) -> tuple[str, ...]:
         """Every secret text, for the redaction of logs."""
         listed = (*self.webhook_tokens, *self.webhook_password, *self.metrics_tokens, self.escalation_secret)
-        listed = (*listed, self.pagerduty_key, *self.slack_secrets)
+        listed = (*listed, self.pagerduty_key, *self.slack_secrets, self.oidc_client_secret)
         urls = (self.prometheus_url, self.alertmanager_url, self.external_url, self.slack_api_url, self.pagerduty_url)
         within = [secret for url in urls if url for secret in url_secrets(url)]
         if self.escalation_url:
@@ -283,7 +283,7 @@ def _contradictions(settings: Settings) -> list[str]:
         found.append("REMEDIATOR_ESCALATION_URL is set without REMEDIATOR_ESCALATION_SECRET, its signature's key")
     if any(not one.isascii() for one in (*settings.webhook_tokens, *settings.metrics_tokens)):
         found.append("a token has characters beyond ASCII, which no HTTP header carries reliably")
-    return [*found, *settings.slack_contradictions(), *settings.sign_in_contradictions()]
+    return [*found, *settings.slack_contradictions(), *settings.sign_in_contradictions(settings.external_url)]
 
 
 def _weak(settings: Settings) -> list[str]:

@@ -349,6 +349,34 @@ def url(text: str) -> str:
     return stripped
 
 
+def issuer(text: str) -> str:
+    """Read an OpenID Connect issuer; a slash at its end belongs to it.
+
+    Raises:
+        ValueError: it isn't https (plain http is for this machine's loopback), or has parts that an issuer can't have.
+    """
+    stripped = text.strip()
+    url(stripped)
+    parts = urlsplit(stripped)
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        raise ValueError(f"{hide_url(text)!r} must begin with https://: who signs in there is believed here")
+    if "@" in parts.netloc or "?" in stripped or "#" in stripped or not stripped.isascii():
+        raise ValueError(f"{hide_url(text)!r} is no issuer such as https://id.example.com: it has no user and no query")
+    return stripped
+
+
+def client_id(text: str) -> str:
+    """Read what a provider calls a client, or the client's secret.
+
+    Raises:
+        ValueError: it has characters that OAuth doesn't allow (RFC 6749, A.1 and A.2).
+    """
+    stripped = text.strip()
+    if not (stripped.isascii() and stripped.isprintable()):
+        raise ValueError("has characters beyond printable ASCII")
+    return stripped
+
+
 def sqlite_url(text: str) -> str:
     """Read `sqlite:///relative.db` or `sqlite:////absolute/path.db`.
 
@@ -424,6 +452,8 @@ _METAVARS: Mapping[Callable[[str], Any], str] = {
     file: "FILE",
     Path: "FILE",
     sqlite_url: "URL",
+    issuer: "URL",
+    client_id: "NAME",
     url: "URL",
     size: "SIZE",
     positive_size: "SIZE",

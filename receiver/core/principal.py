@@ -15,8 +15,8 @@ class Principal:
     Args:
         person: their id in people.yaml, or `local`.
         via: `slack`, `web`, `cli` or `api`.
-        signed_in: how it is known who they are: `token`, `password`, `oidc`, `proxy`, `slack` (its signature), or
-            `loopback` when nobody had to sign in.
+        signed_in: how it is known who they are: `token`, `oidc` and the provider's issuer, `proxy`, `slack` (its
+            signature), or `loopback` when nobody had to sign in.
         address: from where the request came, an IP address where there is one; empty when that isn't known.
     """
 

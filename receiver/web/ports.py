@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from receiver.core.alert import Alert
 from receiver.core.principal import Principal
@@ -15,6 +15,9 @@ from receiver.ports import Body, Clock, Quarantined, Store
 from receiver.settings import Settings
 from receiver.web.feed import Feed
 from receiver.web.health import Health
+
+if TYPE_CHECKING:
+    from receiver.web.oidc.flow import Oidc
 
 
 class Received(Protocol):
@@ -184,6 +187,7 @@ class Parts:
             that contradicts what is known.
         observe: called before `/metrics` is rendered; sets the gauges that only the composition root knows.
         slack: takes what people do in Slack; None: Slack is off.
+        oidc: signs people in at a provider; None: nobody is.
     """
 
     settings: Settings
@@ -200,3 +204,4 @@ class Parts:
     resync: Callable[[], None] = lambda: None
     observe: Callable[[], None] = lambda: None
     slack: Interactions | None = None
+    oidc: Oidc | None = None

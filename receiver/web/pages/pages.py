@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 from receiver.web.pages.frame import Frame
 from receiver.web.pages.incidents import IncidentPages
 from receiver.web.pages.live import Live
+from receiver.web.pages.oidc import OidcSigning
 from receiver.web.pages.signing import Signing
 from receiver.web.pages.static import STATIC
 from receiver.web.pages.verbs import Verbs
@@ -25,11 +26,13 @@ KEPT: Final = "public, max-age=31536000, immutable"
 def page_routes(parts: Parts) -> list[BaseRoute]:
     """Return the routes of every page and of what they load."""
     frame = Frame(parts, Visitors(parts, parts.settings))
+    signing = Signing(frame)
     return [
         *IncidentPages(frame).routes(),
         *Live(frame).routes(),
         *Verbs(frame).routes(),
-        *Signing(frame).routes(),
+        *signing.routes(),
+        *(OidcSigning(frame, signing, parts.oidc).routes() if parts.oidc is not None else ()),
         Route("/static/{name:path}", static),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -22,6 +23,21 @@ HOME: Final = "/incidents"
 _log = structlog.stdlib.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Somebody whom a provider vouches for, and people.yaml doesn't know: as what stands there in YAML.
+
+    Args:
+        entry: the line for `identities`.
+        email: their address, when the provider verified it.
+        unverified: the address that it didn't verify.
+    """
+
+    entry: str
+    email: str = ""
+    unverified: str = ""
+
+
 class Signing:
     """The form to sign in, and its end."""
 
@@ -29,7 +45,7 @@ class Signing:
         self._frame = frame
         self._parts = frame.parts
         self._settings = frame.parts.settings
-        self._attempts = Attempts(frame.parts.clock)
+        self._attempts = Attempts(frame.parts.clock, "use the command line: it takes the same token")
 
     def routes(self) -> list[Route]:
         """Return the routes; everybody may use them."""
@@ -43,11 +59,25 @@ class Signing:
         following = safe_next(request.query_params.get("next"))
         if visitor.person is not None:
             return RedirectResponse(following, 303)
-        return await self._show(request, visitor, following)
+        return await self.show(request, visitor, following)
 
-    async def _show(
-        self, request: Request, visitor: Visitor, following: str, wrong: str = "", status: int = 200
+    async def show(
+        self,
+        request: Request,
+        visitor: Visitor,
+        following: str,
+        wrong: str = "",
+        status: int = 200,
+        *,
+        unknown: Unknown | None = None,
     ) -> Response:
+        """Return the page with every way to sign in.
+
+        Args:
+            following: the page to go on to.
+            wrong: why the last try failed.
+            unknown: whom the provider vouches for, and people.yaml doesn't know.
+        """
         return await self._frame.page(
             request,
             visitor,
@@ -59,6 +89,8 @@ class Signing:
             ways=self._settings.sign_in,
             private=visitor.door.private,
             outside=self._settings.external_url or "",
+            oidc=self._parts.oidc,
+            unknown=unknown,
         )
 
     async def sign_in(self, request: Request, visitor: Visitor) -> Response:
@@ -72,9 +104,10 @@ class Signing:
         person = self._parts.people().authenticate(token)
         if person is None:
             self._attempts.failed(address)
+            self._parts.metrics.sign_ins.labels("token", "refused").inc()
             _log.warning("a sign-in failed", address=address, how="token")
             wrong = "This is nobody's token. It begins with rmd_ and stands nowhere but with its owner."
-            return await self._show(request, visitor, following, wrong, 403)
+            return await self.show(request, visitor, following, wrong, 403)
         self._attempts.succeeded(address)
         return await self.enter(visitor, person, "token", hash_token(token), following)
 
@@ -84,6 +117,7 @@ class Signing:
         if visitor.session is not None:
             await sessions.end(visitor.session)
         made = await sessions.begin(person, how, rests_on)
+        self._parts.metrics.sign_ins.labels(how.partition(" ")[0], "done").inc()
         _log.info("signed in", person=person.id, how=how, address=visitor.door.address)
         response = RedirectResponse(following, 303)
         cookies.write(response, visitor.door, cookies.SESSION, made, seconds=sessions.limit)
@@ -105,5 +139,5 @@ def safe_next(wanted: str | None) -> str:
     """Return a path of this service to go on to; never another site's."""
     if wanted is None or len(wanted) > 500 or not wanted.isprintable() or not wanted.isascii():
         return HOME
-    # A browser takes `//name` and `/\name` for another host.
-    return wanted if wanted.startswith("/") and not wanted.startswith(("//", "/\\")) else HOME
+    # A browser takes `//name` and `/\name` for another host; the way in leads nowhere.
+    return wanted if wanted.startswith("/") and not wanted.startswith(("//", "/\\", "/signin")) else HOME

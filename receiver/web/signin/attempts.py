@@ -18,10 +18,15 @@ ADDRESSES: Final = 10_000
 
 
 class Attempts:
-    """Failures by address; of IPv6 by /64, as one machine has a whole one."""
+    """Failures by address; of IPv6 by /64, as one machine has a whole one.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        instead: what else a person can do meanwhile.
+    """
+
+    def __init__(self, clock: Clock, instead: str) -> None:
         self._clock = clock
+        self._instead = instead
         self._failed: OrderedDict[str, list[float]] = OrderedDict()
 
     def check(self, address: str) -> None:
@@ -34,10 +39,7 @@ class Attempts:
         recent = [at for at in self._failed.get(_place(address), ()) if now - at < WINDOW]
         if len(recent) >= FAILURES:
             wait = max(1, round(recent[0] + WINDOW - now))
-            detail = (
-                f"Too many failed attempts to sign in from {address}. Try again in {wait} s, or use the command line: "
-                "it takes the same token."
-            )
+            detail = f"Too many failed attempts to sign in from {address}. Try again in {wait} s, or {self._instead}."
             raise Problem(429, detail, headers=[(b"retry-after", str(wait).encode())])
 
     def failed(self, address: str) -> None:

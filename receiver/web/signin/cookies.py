@@ -26,6 +26,9 @@ FORM: Final = "remediator-form"
 SAID: Final = "remediator-said"
 """What a person is told about what they just did, across the redirect after it."""
 
+OIDC: Final = "remediator-oidc"
+"""A sign-in that was begun at the provider."""
+
 _VALUE: Final = re.compile(r"[A-Za-z0-9_-]{20,3500}={0,2}", re.ASCII)
 
 

@@ -31,8 +31,8 @@ class Session:
 
     Args:
         person: their id in people.yaml.
-        how: `token`.
-        rests_on: what must still be in people.yaml: the hash of the token.
+        how: `token`, or `oidc` and the issuer.
+        rests_on: what must still be in people.yaml: the hash of the token, or of the identity or address.
         began, used: UNIX seconds.
     """
 

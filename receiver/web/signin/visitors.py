@@ -26,7 +26,7 @@ class Visitor:
     Args:
         id: what stands in timelines; empty when it is nobody.
         name: for people.
-        how: as `Principal.signed_in`: `token`, `proxy` or `loopback`; empty for nobody.
+        how: as `Principal.signed_in`: `token`, `proxy`, `oidc ISSUER` or `loopback`; empty for nobody.
         door: through which they came.
         secret: what the tokens of their forms are made of.
         person: None when people.yaml doesn't name them.
@@ -69,8 +69,9 @@ class Visitors:
 
     def __init__(self, parts: Parts, settings: Settings) -> None:
         self.doors = Doors(settings)
-        self.sessions = Sessions(parts.store, parts.clock, settings, parts.people, _stands)
+        self.sessions = Sessions(parts.store, parts.clock, settings, parts.people, self._stands)
         self._people = parts.people
+        self._oidc = parts.oidc
         self._ways = settings.sign_in
         self._header = settings.proxy_user_header
         self._open = settings.listen.loopback or settings.webhook_is_open
@@ -115,6 +116,12 @@ class Visitors:
         person = self._people().get(visitor.id)
         return person is not None and (visitor.session is None or self.sessions.lasts(visitor.session, person))
 
+    def _stands(self, person: Person, session: Session) -> bool:
+        """Whether what a session rests on is still that person's, and still a way to sign in."""
+        if session.rests_on in person.token_hashes:
+            return True
+        return self._oidc is not None and self._oidc.stands(person, session.rests_on)
+
 
 def _by_itself(request: Request) -> bool:
     """Whether a page asks on its own: its live feed, a part of it, or a list that looks again."""
@@ -122,8 +129,3 @@ def _by_itself(request: Request) -> bool:
         return False
     asked = request.headers
     return "x-part" in asked or "hx-request" in asked or "text/event-stream" in asked.get("accept", "")
-
-
-def _stands(person: Person, session: Session) -> bool:
-    """Whether what a session rests on is still that person's."""
-    return session.rests_on in person.token_hashes

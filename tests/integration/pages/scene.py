@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import httpx
+
 from deploy.parts.ports import free_port
 from receiver.core.alert import Alert
 from receiver.core.incident import Incident
@@ -19,6 +21,7 @@ from receiver.people import People, Person, Role, hash_token
 from receiver.settings import Settings, load
 from receiver.web.feed import Feed
 from receiver.web.health import Health
+from receiver.web.oidc.joining import oidc_sign_in
 from receiver.web.ports import Parts, Reloaded
 from receiver.web.server import bind, make_server
 from receiver.web.site import Site
@@ -105,6 +108,7 @@ async def scene(
     world.engine.on_stored = feed.stored
     health = Health()
     health.ready()
+    http = httpx.AsyncClient(trust_env=False, verify=False)
 
     async def reload() -> Reloaded:
         return Reloaded(ok=True, text="reloaded: unchanged")
@@ -122,6 +126,7 @@ async def scene(
             feed=feed,
             people=lambda: one.people,
             reload=reload,
+            oidc=oidc_sign_in(settings, http, world.clock),
         )
     )
     server = make_server(site, settings)
@@ -136,5 +141,6 @@ async def scene(
         server.stop()
         await serving
         reading.cancel()
+        await http.aclose()
         await asyncio.gather(reading, return_exceptions=True)
         await world.close()

@@ -163,6 +163,10 @@ def test_no_secret_is_ever_printed() -> None:
     environment |= {
         "REMEDIATOR_WEBHOOK_USER": "am",
         "REMEDIATOR_SLACK_CHANNEL": "C0123ABCD",
+        "REMEDIATOR_SIGN_IN": "oidc",
+        "REMEDIATOR_OIDC_ISSUER": "https://id.example.com",
+        "REMEDIATOR_OIDC_CLIENT_ID": "remediator",
+        "REMEDIATOR_EXTERNAL_URL": "https://remediator.example.com",
         "REMEDIATOR_PROMETHEUS_URL": f"http://me:{secret}@127.0.0.1:9090",
         "REMEDIATOR_ALERTMANAGER_URL": f"http://me:{secret}@127.0.0.1:9093",
     }

@@ -42,15 +42,18 @@ class Reader(HTMLParser):
         return [given for name, given in self.elements if name == tag]
 
 
+def _transport(edge: Edge | None, address: str) -> httpx.AsyncBaseTransport:
+    if edge is None:
+        return httpx.AsyncHTTPTransport(verify=False, limits=httpx.Limits(max_keepalive_connections=0))
+    return httpx.ASGITransport(app=edge.site, raise_app_exceptions=False, client=(address, 50000))
+
+
 class Browser:
     """One browser, without JavaScript; over the network when there is no edge."""
 
     def __init__(self, edge: Edge | None, origin: str = "http://127.0.0.1:9797", address: str = "127.0.0.1") -> None:
         self.origin = origin
-        transport: httpx.AsyncBaseTransport = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_keepalive_connections=0))
-        if edge is not None:
-            transport = httpx.ASGITransport(app=edge.site, raise_app_exceptions=False, client=(address, 50000))
-        self.http = httpx.AsyncClient(transport=transport, base_url=origin)
+        self.http = httpx.AsyncClient(transport=_transport(edge, address), base_url=origin)
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
         return await self.http.get(path, headers=headers)

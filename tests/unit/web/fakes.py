@@ -22,6 +22,7 @@ from receiver.receiving import Received
 from receiver.settings import load
 from receiver.web.feed import Feed
 from receiver.web.health import Health
+from receiver.web.oidc.joining import oidc_sign_in
 from receiver.web.ports import Interactions, Parts, Reloaded
 from receiver.web.site import Site
 
@@ -305,6 +306,12 @@ class Edge:
         self.people = people if people is not None else People()
         self.settings = load({}, environment or {})
         self.clock = FixedClock()
+        oidc = None
+        if "oidc" in self.settings.sign_in:
+            limits = httpx.Limits(max_keepalive_connections=0)
+            oidc = oidc_sign_in(
+                self.settings, httpx.AsyncClient(trust_env=False, verify=False, limits=limits), self.clock
+            )
         self.site = Site(
             Parts(
                 settings=self.settings,
@@ -320,6 +327,7 @@ class Edge:
                 reload=self._reload,
                 resync=self._resync,
                 slack=slack,
+                oidc=oidc,
             )
         )
 

@@ -1,0 +1,1 @@
+"""Signing in to the pages at an OpenID Connect provider (extra `oidc`)."""
