@@ -494,10 +494,17 @@ async def test_a_provider_that_is_away_is_asked_again_after_a_pause_and_hinders_
         assert (await one.sign_in()).status_code == 303
 
 
+async def test_nobody_is_followed_to_where_the_provider_did_not_say_before() -> None:
+    async with scene() as one:
+        one.provider.instead = {"/.well-known/openid-configuration": RedirectResponse("/jwks", 302)}
+        assert (await one.browser.get("/signin/oidc")).status_code == 503
+        assert "/jwks" not in one.provider.asked
+
+
 async def test_a_slow_provider_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("receiver.web.oidc.provider.TIMEOUT", 0.2)
     async with scene() as one:
-        one.provider.slow = 1.0
+        one.provider.slow = 0.4
         answer = await one.browser.get("/signin/oidc")
         assert answer.status_code == 503
         assert "no answer within 0.2 s" in answer.text
