@@ -14,9 +14,9 @@ from receiver.people import People, Person
 from receiver.ports import Clock
 from receiver.settings import Settings
 from receiver.web.oidc.errors import Refused, Unavailable, UnknownKey
-from receiver.web.oidc.pending import Begun, Pending
+from receiver.web.oidc.pending import LASTS, Begun, Pending
 from receiver.web.oidc.provider import Provider
-from receiver.web.oidc.tokens import Client, Identity, authorization_url, read_token, token_request
+from receiver.web.oidc.tokens import Client, Identity, Keys, authorization_url, read_token, token_request
 
 CALLBACK: Final = "/signin/oidc/callback"
 LONGEST_CODE: Final = 4096
@@ -36,6 +36,7 @@ class Oidc:
         self.issuer = settings.oidc_issuer or ""
         self.name = settings.oidc_name or urlsplit(self.issuer).netloc
         self.how = f"oidc {self.issuer}"
+        self.lasts = LASTS
         self._client = Client(settings.oidc_client_id, settings.oidc_client_secret, f"{self.origin}{CALLBACK}")
         self._scopes = tuple(dict.fromkeys(("openid", *settings.oidc_scopes)))
         self._clock = clock
@@ -103,7 +104,7 @@ class Oidc:
         except UnknownKey:
             return self._read(token, access, begun, await self._provider.keys(newer=True))
 
-    def _read(self, token: str, access: str, begun: Begun, keys: Any) -> Identity:
+    def _read(self, token: str, access: str, begun: Begun, keys: Keys) -> Identity:
         now = self._clock.now()
         return read_token(token, keys, self._client, issuer=self.issuer, nonce=begun.nonce, access=access, now=now)
 

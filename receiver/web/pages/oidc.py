@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from receiver.web.oidc.flow import Oidc
     from receiver.web.oidc.tokens import Identity
 
-MINUTES: int = 10
-"""For which the browser keeps what it comes back with."""
-
 _log = structlog.stdlib.get_logger(__name__)
 
 
@@ -40,7 +37,9 @@ class OidcSigning:
         self._signing = signing
         self._oidc = oidc
         self._people = frame.parts.people
-        self._attempts = Attempts(frame.parts.clock, "sign in with a token, or use the command line")
+        local = "local" in frame.parts.settings.sign_in
+        self._instead = "a token" if local else "the command line, which takes a token"
+        self._attempts = Attempts(frame.parts.clock, f"use {self._instead}")
         self._count = frame.parts.metrics.sign_ins
 
     def routes(self) -> list[Route]:
@@ -61,7 +60,7 @@ class OidcSigning:
         except Unavailable as error:
             return await self._away(request, visitor, following, error)
         response = RedirectResponse(where, 303)
-        cookies.write(response, visitor.door, cookies.OIDC, cookie, seconds=MINUTES * 60)
+        cookies.write(response, visitor.door, cookies.OIDC, cookie, seconds=self._oidc.lasts)
         return response
 
     async def come_back(self, request: Request, visitor: Visitor) -> Response:
@@ -118,5 +117,5 @@ class OidcSigning:
     async def _away(self, request: Request, visitor: Visitor, following: str, error: Unavailable) -> Response:
         self._count.labels("oidc", "unavailable").inc()
         _log.warning("the sign-in's provider can't be used", how=self._oidc.how, reason=str(error))
-        wrong = f"{self._oidc.name} can't sign anybody in now. {error} Try again, or use a token."
+        wrong = f"{self._oidc.name} can't sign anybody in now. {error} Try again, or use {self._instead}."
         return await self._signing.show(request, visitor, following, wrong, 503)

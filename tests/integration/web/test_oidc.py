@@ -520,6 +520,14 @@ async def test_the_service_starts_and_signs_people_in_by_token_when_nobody_liste
     assert (await one.browser.sign_in(TOKENS[Role.APPROVER])).status_code == 303
 
 
+async def test_where_nobody_signs_in_by_token_an_outage_leads_to_the_command_line() -> None:
+    async with scene(REMEDIATOR_SIGN_IN="oidc") as one:
+        one.provider.instead = {"/.well-known/openid-configuration": Response("down", 502)}
+        page = Reader((await one.browser.get("/signin/oidc")).text)
+        assert "the command line" in page.text
+        assert page.forms == {}
+
+
 @pytest.mark.parametrize(
     "lie",
     [
