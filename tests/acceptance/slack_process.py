@@ -1,4 +1,4 @@
-"""A service of one local process that never gets healthy; with a second one, what a step would do is another thing."""
+"""A service of one local process that never gets healthy; with one more, what a step would do is another thing."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from remediations.protocol import Target
 from remediations.runtimes.process import ProcessRuntime
 
 NAME = "moved"
+MOST = 5
+"""Processes that it may have."""
 
 
 class SmallService:
@@ -26,7 +28,7 @@ class SmallService:
 
     def __init__(self, state: Path) -> None:
         self._state = state
-        port = free_range(2)
+        port = free_range(MOST)
         options = {"base_port": port, "stop_timeout": 1, "health_url": "http://127.0.0.1:{port}/health"}
         self._target = Target(
             NAME,
@@ -45,9 +47,9 @@ class SmallService:
         """Start it."""
         self._run(lambda runtime: runtime.deploy(self._target))
 
-    def grow(self) -> None:
-        """Start a second one behind the back of the service under test."""
-        self._run(lambda runtime: runtime.deploy(self._target, 2))
+    def grow(self, count: int = 2) -> None:
+        """Let so many run, behind the back of the service under test."""
+        self._run(lambda runtime: runtime.deploy(self._target, count))
 
     def discard(self) -> None:
         """End and forget it."""

@@ -2,182 +2,37 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
-from tests.acceptance.counting import Counting
-from tests.acceptance.service import Service, alert, group, running, until
-from tests.acceptance.slack_process import SmallService, small_service
-from tests.slack_double import BOT_TOKEN, SIGNING_SECRET, Running, SlackDouble
+from tests.acceptance.service import until
+from tests.acceptance.slack_place import Place, running_place
 from tests.slack_double.double import APP_TOKEN
-from tests.slack_double.interactions import Interaction, People
-from tests.slack_double.signing import Answer
-from tests.slack_double.state import Channel, Json, Message
+from tests.slack_double.state import Json, Message
 
 pytestmark = pytest.mark.acceptance
 
 NAMES = ("expired", "runs", "race", "denied", "solved", "moved", "stranger", "typed", "socket")
-SEVERITIES = ("P1", "P2", "P3", "P4")
-"""Each severity has a channel: Slack takes one message a second in each."""
-
 EXPIRES = 9.0
-
-
-def policy(target: Counting, small: SmallService) -> dict[str, Any]:
-    """Return a policy whose steps all need somebody's approval; each alert is a service, severities take turns."""
-    call = {"url": f"http://{target.address}/act/{{{{ labels.service }}}}"}
-    quick = {"initial_delay": "0s", "interval": "200ms", "consecutive": 2, "timeout": "20s"}
-    health = {name: {"urls": [f"http://{target.address}/health/{name}"]} for name in NAMES}
-    counted = {
-        name: {"engine": "none", "selector": {"service": name}, "health": health[name]}
-        for name in NAMES
-        if name != "moved"
-    }
-    step = {"name": "call", "action": "http", "parameters": call, "timeout": "6s"}
-    restart = {"name": "restart", "action": "restart", "approval": {"approvals": 1}, "allow_gap": True}
-    return {
-        "engines": {"none": {"url": f"tcp://{target.address}"}},
-        "services": {**counted, "moved": small.entry},
-        "defaults": {
-            "settle": "200ms",
-            "hold": "200ms",
-            "resolve_within": "2m",
-            "diagnose": False,
-            "verify": {"health": True, "target": False, **quick},
-            "guardrails": {"require_confirmation": False, "cooldown": "0s", "max_runs": 1000},
-            "fleet": {"max_actions": 1000, "window": "10m", "max_under_way": 20},
-        },
-        "playbooks": [
-            {
-                "name": f"repair-{name}",
-                "match": f'alertname="Broken-{name}"',
-                "severity": SEVERITIES[number % len(SEVERITIES)],
-                "steps": [
-                    restart
-                    if name == "moved"
-                    else step
-                    | {"approval": {"approvals": 1, "expires": f"{EXPIRES if name == 'expired' else 600:.0f}s"}}
-                ],
-            }
-            for number, name in enumerate(NAMES)
-        ],
-    }
-
-
 PEOPLE = {"ann": "approver", "bob": "approver", "vic": "viewer", "ada": "admin"}
-
-
-@dataclass
-class Place:
-    """The service, its target, and a workspace with people in it."""
-
-    service: Service
-    slack: Running
-    channels: dict[str, Channel]
-    users: dict[str, str]
-    target: Counting
-    small: SmallService
-    hands: People
-    expired: tuple[Message, Json] = field(init=False)
-
-    def fire(self, name: str, status: str = "firing") -> None:
-        assert self.service.post(group(alert(f"Broken-{name}", name, status=status))).status_code == 200
-
-    def incident(self, name: str) -> str:
-        (one,) = [row["id"] for row in self.service.incidents() if row["target"] == name]
-        return str(one)
-
-    def channel(self, name: str) -> Channel:
-        return self.channels[SEVERITIES[NAMES.index(name) % len(SEVERITIES)]]
-
-    def cards(self, name: str) -> list[Message]:
-        """Return the requests for approval of an incident that can be answered."""
-        said = f'"value": "{self.incident(name)} p-'
-        return [one for one in self.slack.double.messages(self.channel(name)) if said in json.dumps(one.blocks)]
-
-    def card(self, name: str) -> tuple[Message, Json]:
-        """Return the request that waits, and how it looks now."""
-        found = until(lambda: self.cards(name), f"no card for {name}", limit=30.0)[-1]
-        return found, self.hands.look(self.channel(name), found.ts)
-
-    def pressed(self, person: str, name: str, verb: str, seen: tuple[Message, Json]) -> Interaction:
-        message, look = seen
-        return self.hands.press(self.users[person], self.channel(name), message.ts, f"remediator/{verb}", seen=look)
-
-    def send(self, interaction: Interaction, path: str = "interactivity") -> Answer:
-        answer = self.hands.send(interaction, f"{self.service.url}/slack/{path}")
-        assert answer.in_time, answer
-        return answer
-
-    def press(self, person: str, name: str, verb: str, seen: tuple[Message, Json] | None = None) -> None:
-        self.send(self.pressed(person, name, verb, seen or self.card(name)))
-
-    def submit(self, person: str, reason: str) -> None:
-        view = until(lambda: self.hands.modal_of(self.users[person]), "no modal")
-        self.send(self.hands.submit(view, {"reason": reason}))
-
-    def told(self, person: str, text: str) -> str:
-        """Wait until somebody is told something privately."""
-
-        def found() -> str:
-            return next((one for one in self.slack.double.told(self.users[person]) if text in one), "")
-
-        return str(until(found, f"{person} is not told {text!r}; {self.slack.double.told(self.users[person])}"))
-
-    def events(self, name: str, kind: str) -> list[dict[str, Any]]:
-        return [one for one in self.service.timeline(self.incident(name)) if one["kind"] == kind]
-
-    def calls(self, name: str) -> int:
-        return len(self.target.calls.get(name, ()))
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Run everything, and let everything break at once."""
-    directory = tmp_path_factory.mktemp("slack")
-    double = SlackDouble()
-    channels = {severity: double.channel(severity.lower()) for severity in SEVERITIES}
-    users = {name: double.team.add_user(name).id for name in (*PEOPLE, "eve")}
-    with Counting() as target, Running(double) as slack, small_service(directory) as small:
-        playbooks = directory / "playbooks.yaml"
-        playbooks.write_text(json.dumps(policy(target, small)))
-        people = directory / "people.yaml"
-        entries = [
-            {
-                "id": name,
-                "name": name.title(),
-                "roles": [role],
-                "slack": [{"team": double.team.id, "user": users[name]}],
-            }
-            for name, role in PEOPLE.items()
-        ]
-        people.write_text(json.dumps({"people": entries}))
-        settings = {
-            "REMEDIATOR_PEOPLE": str(people),
-            "REMEDIATOR_SLACK_TOKEN": BOT_TOKEN,
-            "REMEDIATOR_SLACK_CHANNEL": channels["P4"].id,
-            "REMEDIATOR_SLACK_CHANNELS": ",".join(f"{one}={where.id}" for one, where in channels.items()),
-            "REMEDIATOR_SLACK_API_URL": f"{slack.url}/api",
-            "REMEDIATOR_SLACK_SIGNING_SECRET": SIGNING_SECRET,
-            "REMEDIATOR_SLACK_APP_TOKEN": APP_TOKEN,
-            "REMEDIATOR_SHUTDOWN_GRACE": "1s",
-        }
-        with running(directory, [playbooks], "act", settings=settings) as service:
-            # What is signed before the process began is refused, and time stamps are whole seconds.
-            time.sleep(1.0)
-            made = Place(service, slack, channels, users, target, small, People(double))
-            for name in NAMES:
-                made.fire(name)
-            made.expired = made.card("expired")
-            yield made
-            log = service.log.read_text()
-            assert all(secret not in log for secret in (BOT_TOKEN, SIGNING_SECRET, APP_TOKEN))
+    settings = {"REMEDIATOR_SLACK_APP_TOKEN": APP_TOKEN}
+    with running_place(tmp_path_factory.mktemp("slack"), NAMES, PEOPLE, expires=EXPIRES, settings=settings) as place:
+        for name in NAMES:
+            place.fire(name)
+        yield place
+
+
+@pytest.fixture(scope="module", autouse=True)
+def expired(place: Place) -> tuple[Message, Json]:
+    """Return the request that nobody answers, as it looks while it waits."""
+    return place.card("expired")
 
 
 def test_a_press_runs_the_step_once(place: Place) -> None:
@@ -297,8 +152,10 @@ def test_socket_mode_brings_the_same_presses_also_after_its_connection_broke(pla
     assert place.service.get("/readyz")["parts"]["slack_socket"] == "ok"
 
 
-def test_what_nobody_decides_in_time_goes_to_people_and_a_late_press_is_told(place: Place) -> None:
+def test_what_nobody_decides_in_time_goes_to_people_and_a_late_press_is_told(
+    place: Place, expired: tuple[Message, Json]
+) -> None:
     until(lambda: place.events("expired", "escalated"), "it is not escalated", limit=EXPIRES + 15.0)
-    place.press("ann", "expired", "approve", place.expired)
+    place.press("ann", "expired", "approve", expired)
     assert "expired" in place.told("ann", "Too late. Step call: expired")
     assert place.calls("expired") == 0

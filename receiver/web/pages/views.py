@@ -185,8 +185,11 @@ def decisions(events: Iterable[Recorded]) -> list[Decision]:
 
 
 def too_late(events: Iterable[Recorded], approval: str) -> Decision | None:
-    """Return the decision that stands for a request on which somebody pressed too late."""
-    return next((one for one in decisions(events) if one.approval == approval), None)
+    """Return the decision that stands for a request on which somebody pressed too late.
+
+    One that was approved can still be superseded or expire before its step begins: the last word counts.
+    """
+    return next((one for one in reversed(decisions(events)) if one.approval == approval), None)
 
 
 # --- the ladder and the figures ---------------------------------------------------------------------------------------
