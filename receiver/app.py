@@ -207,6 +207,7 @@ async def _join(  # noqa: PLR0915 - one straight line, see tests/unit/house/test
         reload=policies.reload,
         resync=resyncer.ask if resyncer is not None else lambda: None,
         observe=observe,
+        services=lambda: tuple(engine.policy.services),
         slack=incoming,
         oidc=oidc_sign_in(settings, http, clock),
     )

@@ -186,6 +186,7 @@ class Parts:
         resync: called when only Alertmanager can tell what fires: it left alerts out of a webhook, or sent something
             that contradicts what is known.
         observe: called before `/metrics` is rendered; sets the gauges that only the composition root knows.
+        services: returns the names of today's services, to choose from.
         slack: takes what people do in Slack; None: Slack is off.
         oidc: signs people in at a provider; None: nobody is.
     """
@@ -203,5 +204,6 @@ class Parts:
     reload: Reload
     resync: Callable[[], None] = lambda: None
     observe: Callable[[], None] = lambda: None
+    services: Callable[[], Sequence[str]] = tuple
     slack: Interactions | None = None
     oidc: Oidc | None = None

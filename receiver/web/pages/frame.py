@@ -210,6 +210,8 @@ def _page_of(request: Request) -> str:
     path = request.url.path
     if request.method in {"GET", "HEAD"}:
         return path
+    if path == "/declare":
+        return path
     return path.rpartition("/")[0] if path.startswith("/incidents/") else "/incidents"
 
 

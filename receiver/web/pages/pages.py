@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from receiver.web.pages.declaring import Declaring
 from receiver.web.pages.frame import Frame
 from receiver.web.pages.incidents import IncidentPages
 from receiver.web.pages.live import Live
@@ -31,6 +32,7 @@ def page_routes(parts: Parts) -> list[BaseRoute]:
         *IncidentPages(frame).routes(),
         *Live(frame).routes(),
         *Verbs(frame).routes(),
+        *Declaring(frame).routes(),
         *signing.routes(),
         *(OidcSigning(frame, signing, parts.oidc).routes() if parts.oidc is not None else ()),
         Route("/static/{name:path}", static),

@@ -126,6 +126,7 @@ async def scene(
             feed=feed,
             people=lambda: one.people,
             reload=reload,
+            services=lambda: tuple(world.engine.policy.services),
             oidc=oidc_sign_in(settings, http, world.clock),
         )
     )

@@ -9,6 +9,8 @@ import pytest
 
 from receiver.core.incident import Phase
 from receiver.core.principal import Principal
+from receiver.core.severity import Severity
+from receiver.ports import IncidentFilter
 from tests.integration.pages.scene import ANN, BOB, EVE, Scene, ladder, scene
 from tests.unit.web.browser import Browser, Reader
 
@@ -153,3 +155,25 @@ async def test_observing_the_page_says_so_and_shows_what_it_would_have_done(tmp_
         page = await (await signed_in(one, EVE)).read(f"/incidents/{incident.id}")
         assert "Observing." in page.text
         assert "Dry run: what it would have done" in page.text
+
+
+async def test_a_declared_incident_is_one_however_often_its_form_is_sent_and_its_severity_can_be_changed(
+    tmp_path: Path,
+) -> None:
+    async with scene(tmp_path) as one:
+        ann = await signed_in(one, ANN)
+        form = (await ann.read("/declare")).forms["/declare"]
+        written = {**form, "title": "checkout is slow", "severity": "P2", "service": "api"}
+        wrong = await ann.send("/declare", {**written, "title": "x" * 101})
+        assert (wrong.status_code, "in 1 to 100 characters" in wrong.text) == (422, True)
+        first, again = [await ann.send("/declare", written) for _ in range(2)]
+        assert first.headers["location"] == again.headers["location"]
+        found = await one.world.store.incidents(IncidentFilter())
+        assert [(each.alert, each.severity, each.started_by) for each in found.items] == [
+            ("checkout is slow", Severity.P2, "ann")
+        ]
+        page = first.headers["location"]
+        await ann.submit(page, f"{page}/severity", severity="P1", reason="everybody is hit")
+        shown = (await ann.read(page)).text
+        assert "P1" in shown
+        assert "everybody is hit" in shown

@@ -137,7 +137,7 @@ class KeepingOperations:
     async def declare(
         self, *, by: Principal, severity: Severity, title: str, service: str = "", once: str = ""
     ) -> Said:
-        return self._keep("declare", by=by, severity=severity, title=title, service=service)
+        return self._keep("declare", by=by, severity=severity, title=title, service=service, once=once)
 
     async def change_severity(self, incident_id: str, *, by: Principal, severity: Severity, reason: str) -> Said:
         return self._keep("severity", id=incident_id, by=by, severity=severity, reason=reason)
@@ -326,6 +326,7 @@ class Edge:
                 people=lambda: self.people,
                 reload=self._reload,
                 resync=self._resync,
+                services=lambda: ("api", "checkout"),
                 slack=slack,
                 oidc=oidc,
             )

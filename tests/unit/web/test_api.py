@@ -213,7 +213,7 @@ async def test_a_declared_incident_is_named_in_the_answer() -> None:
     one.operations.says = Said("done", "declared i-7 as P2", "i-7")
     answer = await post(one, "/api/v1/incidents", {"severity": "P2", "title": "Checkout is slow"})
     assert answer.json() == {"ok": True, "text": "declared i-7 as P2", "incident": "i-7"}
-    told = {"by": BY, "severity": Severity.P2, "title": "Checkout is slow", "service": ""}
+    told = {"by": BY, "severity": Severity.P2, "title": "Checkout is slow", "service": "", "once": ""}
     assert one.operations.asked == [("declare", told)]
 
 

@@ -54,7 +54,7 @@ VERBS: list[tuple[str, dict[str, str], Role, str]] = [
     ("close", {"reason": "no trouble"}, Role.RESPONDER, "close"),
     ("note", {"text": "seen before"}, Role.RESPONDER, "note"),
 ]
-PATHS = ["/incidents", "/incidents?all=true", "/approvals", "/incidents/i-1", "/incidents/i-1/dry-run"]
+PATHS = ["/declare", "/incidents", "/incidents?all=true", "/approvals", "/incidents/i-1", "/incidents/i-1/dry-run"]
 
 
 def edge(*more: ev.Event, alert: Alert | None = None, environment: Mapping[str, str] | None = None) -> Edge:
@@ -411,3 +411,102 @@ def test_templates_are_not_in_memory_before_somebody_looks_at_a_page() -> None:
     told = "import sys, receiver.web.site; print('jinja2' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+WISH = {"title": "checkout is slow", "severity": "P2", "service": "checkout"}
+
+
+async def test_a_declared_incident_is_the_persons_who_signed_in_and_leads_to_its_page() -> None:
+    one = edge()
+    one.operations.says = Said("done", "declared i-1 as P2", "i-1")
+    browser = await signed_in(one, Role.RESPONDER)
+    answer = await browser.submit("/declare", "/declare", **WISH)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/incidents/i-1")
+    ((what, how),) = one.operations.asked
+    assert (what, how["severity"], how["title"], how["service"]) == (
+        "declare",
+        Severity.P2,
+        "checkout is slow",
+        "checkout",
+    )
+    assert how["by"] == Principal("responder", "web", "token", "127.0.0.1")
+    assert "Declared i-1 as P2" in (await browser.read("/incidents/i-1")).text
+
+
+async def test_a_form_that_is_sent_twice_is_one_wish_and_a_changed_or_a_new_one_is_another() -> None:
+    one = edge()
+    one.operations.says = Said("done", "declared i-1 as P2", "i-1")
+    browser = await signed_in(one, Role.RESPONDER)
+    form = {**(await browser.read("/declare")).forms["/declare"], **WISH}
+    for changed in ({}, {}, {"title": "checkout is down"}):
+        await browser.send("/declare", {**form, **changed})
+    await browser.submit("/declare", "/declare", **WISH)
+    first, again, changed_one, another = [how["once"] for _, how in one.operations.asked]
+    assert first == again
+    assert len({first, changed_one, another}) == 3
+
+
+async def test_the_wishes_of_two_people_are_two() -> None:
+    one = edge()
+    one.operations.says = Said("done", "declared i-1 as P2", "i-1")
+    for role in (Role.RESPONDER, Role.APPROVER):
+        browser = await signed_in(one, role)
+        form = (await browser.read("/declare")).forms["/declare"]
+        await browser.send("/declare", {**form, **WISH, "once": "the-same-for-both"})
+    mine, theirs = [how["once"] for _, how in one.operations.asked]
+    assert mine != theirs
+
+
+@pytest.mark.parametrize(
+    ("says", "given", "beside"),
+    [
+        (Said("conflict", "say what is wrong in 1 to 100 characters"), {"title": " "}, "title-wrong"),
+        (Said("not_found", "there is no service checkout"), {}, "service-wrong"),
+        (Said("done", ""), {"severity": "P9"}, "severity-wrong"),
+    ],
+)
+async def test_what_is_wrong_with_a_declaration_is_told_beside_its_field_and_nothing_written_is_lost(
+    says: Said, given: dict[str, str], beside: str
+) -> None:
+    one = edge()
+    one.operations.says = says
+    browser = await signed_in(one, Role.RESPONDER)
+    before = (await browser.read("/declare")).forms["/declare"]
+    answer = await browser.send("/declare", {**before, **WISH, **given})
+    page = Reader(answer.text)
+    assert answer.status_code == 422
+    assert [span["id"] for span in page.named("span") if (span.get("id") or "").endswith("-wrong")] == [beside]
+    assert page.forms["/declare"]["title"] == {**WISH, **given}["title"]
+    assert page.forms["/declare"]["once"] == before["once"]
+    assert [one["value"] for one in page.named("option") if "selected" in one and one.get("value")] == (
+        ["P2"] if "severity" not in given else []
+    )
+
+
+async def test_who_may_not_declare_is_told_which_role_they_need() -> None:
+    one = edge()
+    browser = await signed_in(one, Role.VIEWER)
+    answer = await browser.get("/declare")
+    assert answer.status_code == 403
+    assert "needs the role responder" in answer.text
+    form = (await browser.read("/incidents")).forms["/signout"]["form"]
+    assert (await browser.send("/declare", {"form": form, "once": "12345678", **WISH})).status_code == 403
+    assert one.operations.asked == []
+
+
+@pytest.mark.parametrize("fields", [{"once": ""}, {"once": "x" * 65}, {"form": "wrong"}])
+async def test_a_declaration_that_no_page_of_ours_sent_is_refused(fields: dict[str, str]) -> None:
+    one = edge()
+    browser = await signed_in(one, Role.RESPONDER)
+    form = (await browser.read("/declare")).forms["/declare"]
+    assert (await browser.send("/declare", {**form, **WISH, **fields})).status_code in {403, 422}
+    assert one.operations.asked == []
+
+
+async def test_a_declaration_from_another_site_is_refused() -> None:
+    one = edge()
+    browser = await signed_in(one, Role.RESPONDER)
+    form = (await browser.read("/declare")).forms["/declare"]
+    answer = await browser.send("/declare", {**form, **WISH}, origin="https://evil.example")
+    assert answer.status_code == 403
+    assert one.operations.asked == []
