@@ -22,12 +22,13 @@ from receiver.core.severity import Severity
 from receiver.core.timeline import entries
 from receiver.people import Role
 from receiver.ports import IncidentFilter
+from receiver.verbs import Answer
 from receiver.web import models
 from receiver.web.answers import SimulationModel
 from receiver.web.auth import ApiAuth, Caller, head_of
 from receiver.web.describing import EVENTS, DescribedRoute, Parameter, described, one_of, operation, page_of
 from receiver.web.parsing import WEBHOOK_BODY, parse
-from receiver.web.ports import Answer, Parts
+from receiver.web.ports import Parts
 from receiver.web.problems import Problem
 from receiver.web.requests import Query, raw_body, read_model
 from receiver.web.stream import POSITION, Streams
@@ -312,9 +313,8 @@ class Api:
         given = await read_model(request, models.SeverityRequest, self._timeout)
         wanted = request.path_params["id"]
         by = _by(request, caller)
-        return self._answered(
-            await self._operations.change_severity(wanted, by=by, severity=given.severity, reason=given.reason)
-        )
+        answer = await self._operations.change_severity(wanted, by=by, severity=given.severity, reason=given.reason)
+        return self._answered(answer)
 
     @described(tag="verbs", answers=models.AnswerModel, body=models.NoteRequest, body_optional=False, refuses=(409,))
     async def note(self, request: Request, caller: Caller) -> Response:

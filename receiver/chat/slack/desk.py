@@ -20,7 +20,6 @@ from receiver.chat.slack.private import PrivateAnswers
 from receiver.chat.slack.text import escape
 from receiver.chat.slack.verbs import (
     ROLES,
-    Operations,
     Planned,
     first,
     inside,
@@ -36,6 +35,7 @@ from receiver.chat.slack.windows import ASKS, FAILED, WAITS, Taken, Windows, of,
 from receiver.core.principal import Principal
 from receiver.people import Person, Role
 from receiver.ports import Store, StoreUnavailable, TooBusy
+from receiver.verbs import Operations
 
 Json = dict[str, Any]
 T = TypeVar("T")

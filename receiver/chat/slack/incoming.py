@@ -16,12 +16,12 @@ from receiver.chat.slack.dryrun import DryRun, Simulate
 from receiver.chat.slack.groups import Groups
 from receiver.chat.slack.joining import redaction
 from receiver.chat.slack.private import PrivateAnswers
-from receiver.chat.slack.verbs import Operations
 from receiver.chat.slack.whose import Whose
 from receiver.errors import SettingsError
 from receiver.people import People
 from receiver.ports import Clock, Store
 from receiver.settings import Settings
+from receiver.verbs import Operations
 
 
 @dataclass(frozen=True, slots=True)

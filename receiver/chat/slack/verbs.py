@@ -11,8 +11,8 @@ from receiver.chat.slack.buttons import Verb
 from receiver.chat.slack.text import code, escape
 from receiver.chat.slack.whose import SlackUser
 from receiver.core.principal import Principal
-from receiver.core.severity import Severity
 from receiver.people import Person, Role
+from receiver.verbs import Answer
 
 VIA: Final = "slack"
 
@@ -34,73 +34,6 @@ ROLES: Final[Mapping[Verb, Role]] = {
 """The role that each button needs, as the API's route for the same verb does."""
 
 _log = structlog.stdlib.get_logger(__name__)
-
-
-class Answer(Protocol):
-    """What a person is told; see `receiver.operations`."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether it was done."""
-        ...
-
-    @property
-    def status(self) -> str:
-        """`done`, `conflict`, `not_found` or `forbidden`."""
-        ...
-
-    @property
-    def text(self) -> str:
-        """For the person."""
-        ...
-
-
-class Operations(Protocol):
-    """The verbs that Slack has buttons and commands for; see `receiver.operations`."""
-
-    async def vote(
-        self, incident_id: str, *, by: Principal, approve: bool, reason: str, approval: str | None = None
-    ) -> Answer:
-        """Approve or deny what an incident asks for."""
-        ...
-
-    async def acknowledge(self, incident_id: str, *, by: Principal) -> Answer:
-        """Say that somebody saw it."""
-        ...
-
-    async def take_over(self, incident_id: str, *, by: Principal, reason: str = "") -> Answer:
-        """Stop automation for an incident."""
-        ...
-
-    async def pause(self, incident_id: str, *, by: Principal, reason: str = "") -> Answer:
-        """Stop automation for an incident without taking it."""
-        ...
-
-    async def resume(self, incident_id: str, *, by: Principal, reason: str = "") -> Answer:
-        """Let automation of a paused incident go on."""
-        ...
-
-    async def declare(
-        self, *, by: Principal, severity: Severity, title: str, service: str = "", once: str = ""
-    ) -> Answer:
-        """Begin an incident without an alert; with the same `once` again, it is that one."""
-        ...
-
-    async def change_severity(self, incident_id: str, *, by: Principal, severity: Severity, reason: str) -> Answer:
-        """Say how bad an incident is."""
-        ...
-
-    async def note(self, incident_id: str, *, by: Principal, text: str, phase: str = "") -> Answer:
-        """Add a remark to the timeline."""
-        ...
-
-    async def kill(self, *, on: bool, by: Principal, playbook: str | None = None) -> Answer:
-        """Turn the kill switch on or off."""
-        ...
-
-    def kill_state(self) -> dict[str, Any]:
-        """Return the kill switch as JSON."""
-        ...
 
 
 class Planned(Protocol):

@@ -10,10 +10,11 @@ from receiver.chat.slack.buttons import VOTES, Press, Verb
 from receiver.chat.slack.private import PrivateAnswers
 from receiver.chat.slack.story import card_of, log_of
 from receiver.chat.slack.text import code, escape
-from receiver.chat.slack.verbs import Operations, said
+from receiver.chat.slack.verbs import said
 from receiver.core.events import Recorded
 from receiver.core.principal import Principal
 from receiver.ports import Store
+from receiver.verbs import Operations
 
 
 class Votes:

@@ -15,11 +15,12 @@ from receiver.chat.slack.buttons import PHASES, VOTES, Press, Verb
 from receiver.chat.slack.modals import Declaration, Judgement, Kill, Remark, Submitted
 from receiver.chat.slack.private import PrivateAnswers
 from receiver.chat.slack.text import code, escape
-from receiver.chat.slack.verbs import ROLES, VIA, Answer, Operations, said
+from receiver.chat.slack.verbs import ROLES, VIA, said
 from receiver.chat.slack.votes import Votes
 from receiver.core.principal import Principal
 from receiver.people import Role
 from receiver.ports import ChatError, Store, StoreUnavailable
+from receiver.verbs import Answer, Operations
 
 Json = dict[str, Any]
 

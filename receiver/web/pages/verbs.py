@@ -12,10 +12,10 @@ from starlette.routing import Route
 from receiver.core.phrases import moment
 from receiver.core.severity import Severity
 from receiver.people import Role
+from receiver.verbs import Answer
 from receiver.web.pages import views
 from receiver.web.pages.forms import read_form
 from receiver.web.pages.frame import Frame
-from receiver.web.ports import Answer
 from receiver.web.problems import Problem
 from receiver.web.signin.visitors import Visitor
 
