@@ -94,7 +94,7 @@ class Batch:
         if change is _REPEAT or change is _STALE:
             self._repeats.append(Repeat(alert.fingerprint, self.now))
             return
-        row = self._fired(alert, match, known) if alert.status is _FIRING else self._ended(alert, known)
+        row = self._fired(alert, match, known) if alert.status is _FIRING else self._ended(alert, match, known)
         self._rows[alert.fingerprint] = row
         self._latest[alert.fingerprint] = Known(alert.starts_at, alert.status, row.incident)
 
@@ -121,12 +121,12 @@ class Batch:
         gathered.started += 1
         return AlertRow(alert, gathered.incident.id, playbook.name, None, self.now)
 
-    def _ended(self, alert: Alert, known: Known | None) -> AlertRow:
+    def _ended(self, alert: Alert, match: Match | NoMatch, known: Known | None) -> AlertRow:
         incident = known.incident if known is not None else None
-        if known is not None and known.status is AlertStatus.FIRING:
+        fired = known is not None and known.status is _FIRING
+        if fired:
             self._end(alert, incident)
-        reason = None if incident else "it was resolved before it was seen firing"
-        return AlertRow(alert, incident, reason=reason, seen_at=self.now)
+        return AlertRow(alert, incident, reason=None if incident else _why_nobodys(match, fired), seen_at=self.now)
 
     def _end(self, alert: Alert, incident_id: str | None) -> None:
         gathered = self._of(incident_id)
@@ -201,6 +201,13 @@ class Batch:
         event = ev.AlertsChanged(tuple(gathered.changes), gathered.started, gathered.ended, self.source)
         step = self._engine.apply(gathered.incident, [event] if gathered.changes else [], self.now)
         return self._engine.follow(step.after(gathered.before, gathered.recorded), self.now)
+
+
+def _why_nobodys(match: Match | NoMatch, fired: bool) -> str:  # noqa: FBT001 - of one caller
+    """Say why an alert that ended has no incident."""
+    if not fired:
+        return "it was resolved before it was seen firing"
+    return match.reason if isinstance(match, NoMatch) else "no playbook took it while it fired"
 
 
 def _is_taken_now(alert: Alert, match: Match | NoMatch, known: Known | None) -> bool:

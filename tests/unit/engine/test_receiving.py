@@ -69,6 +69,23 @@ async def received() -> Received:
     return one
 
 
+async def test_an_alert_that_nobody_took_keeps_the_reason_when_it_ends(received: Received) -> None:
+    await received.engine.ingest([alert(name="Strange")])
+    await received.engine.ingest([alert(RESOLVED, name="Strange")])
+    await received.engine.ingest([alert(RESOLVED, number=2)])
+    assert {row.alert.fingerprint[-1]: row.reason for row in (await received.store.unmatched()).items} == {
+        "1": "none of the 1 playbooks matches",
+        "2": "it was resolved before it was seen firing",
+    }
+
+
+async def test_an_alert_that_a_reload_would_take_only_once_it_ended_says_so(received: Received) -> None:
+    await received.engine.ingest([alert(name="Strange")])
+    await received.use(rules(name="Strange"))
+    await received.engine.ingest([alert(RESOLVED, name="Strange")])
+    assert [row.reason for row in (await received.store.unmatched()).items] == ["no playbook took it while it fired"]
+
+
 async def test_an_alert_twice_in_one_delivery_counts_once(received: Received) -> None:
     answer = await received.engine.ingest([alert(), alert()])
     assert (answer.new, answer.repeats) == (1, 1)
