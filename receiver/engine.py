@@ -107,7 +107,7 @@ class Engine:
 
     async def use(self, policy: Policy) -> None:
         """Make a policy today's: its playbooks are stored by content hash before the first alert meets them."""
-        known = (*policy.playbooks, DECLARED)
+        known = (*policy.playbooks, policy.declared or DECLARED)
         await self.store.submit(Unit(lambda _: Changes(playbooks=known)))
         self._versions |= {playbook.version: playbook for playbook in known}
         self.router = Router(policy)
@@ -214,7 +214,7 @@ class Engine:
     async def declare(self, by: Principal, severity: Severity, title: str, service: str, once: str = "") -> str:
         """Begin an incident by hand, and return its id; with the same `once` again, it is there already."""
         identity = incident_once(once) if once else self.ids.incident()
-        opened = declared(identity, by, severity, title, service, self.mode)
+        opened = declared(identity, by, severity, title, service, self.mode, self.policy.declared or DECLARED)
 
         def unit(view: View) -> Changes:
             if once and identity in view.incidents:

@@ -25,7 +25,9 @@ DECLARED: Final = Playbook(
 """What leads a declared incident: nothing is done."""
 
 
-def declared(identity: str, by: Principal, severity: Severity, title: str, service: str, mode: str) -> ev.Opened:
+def declared(
+    identity: str, by: Principal, severity: Severity, title: str, service: str, mode: str, playbook: Playbook = DECLARED
+) -> ev.Opened:
     """Return the beginning of a declared incident.
 
     It is its own target: alerts of the service that it is about have incidents of their own, acted on as ever.
@@ -34,12 +36,13 @@ def declared(identity: str, by: Principal, severity: Severity, title: str, servi
         identity: the incident's id.
         service: that it is about; empty: none that is known here.
         mode: `observe` or `act`, as everything's.
+        playbook: what leads it, by today's policy.
     """
     return ev.Opened(
         target=identity,
-        playbook=DECLARED.name,
-        version=DECLARED.version,
-        rank=DECLARED.rank,
+        playbook=playbook.name,
+        version=playbook.version,
+        rank=playbook.rank,
         severity=severity,
         mode=mode,
         reason=f"declared by {by.person}",

@@ -36,8 +36,8 @@ def next_event(incident: Incident, playbook: Playbook, now: float) -> ev.Event |
         return None
     if (event := _page(incident, playbook, now)) is not None:
         return event
-    if _nobody_is_called(incident, playbook) is None:
-        late = response.missed(incident, now) or deadlines.missed(incident, playbook, now)
+    if _watched_only(incident, playbook) is None:
+        late = response.missed(incident, playbook, now) or deadlines.missed(incident, playbook, now)
         if late is not None:
             return late
     follows = _BY_PHASE.get(incident.phase)
@@ -92,9 +92,9 @@ def wake(incident: Incident, playbook: Playbook, now: float) -> float | None:
 
 
 def _late_at(incident: Incident, playbook: Playbook) -> tuple[float | None, ...]:
-    if _nobody_is_called(incident, playbook) is not None:
+    if _watched_only(incident, playbook) is not None:
         return ()
-    return response.wake(incident), deadlines.wake(incident, playbook)
+    return response.wake(incident, playbook), deadlines.wake(incident, playbook)
 
 
 def given_up(incident: Incident, text: str) -> list[ev.Event]:
@@ -416,14 +416,19 @@ def escalate(incident: Incident, playbook: Playbook, now: float, reason: str) ->
 
 
 def _nobody_is_called(incident: Incident, playbook: Playbook) -> str | None:
-    """Say why people aren't called about an incident that automation was never to touch."""
-    if incident.mode == "observe":
-        return "observing"
-    if playbook.dry_run or incident.observed:
-        return "a dry run"
-    if playbook.version == DECLARED.version:
+    """Say why people aren't called when automation ends for an incident that it was never to touch."""
+    if (why := _watched_only(incident, playbook)) is not None:
+        return why
+    if playbook.name == DECLARED.name:
         return None
     return None if playbook.steps or incident.done else "the playbook only tells"
+
+
+def _watched_only(incident: Incident, playbook: Playbook) -> str | None:
+    """Say why an incident is nobody's to answer: it only shows what would be done."""
+    if incident.mode == "observe":
+        return "observing"
+    return "a dry run" if playbook.dry_run or incident.observed else None
 
 
 def _begin(

@@ -181,6 +181,14 @@ class SeverityRule:
     severity: Severity
 
 
+ACKNOWLEDGE_WITHIN: Final[dict[Severity, float]] = {
+    Severity.P1: 900.0,
+    Severity.P2: 3600.0,
+    Severity.P3: 14_400.0,
+    Severity.P4: 86_400.0,
+}
+"""Seconds."""
+
 UPDATE_EVERY: Final[dict[Severity, float]] = {Severity.P1: 900.0, Severity.P2: 1800.0}
 """Seconds; of others nobody waits for a word."""
 
@@ -224,6 +232,7 @@ class Playbook:
         hold: seconds that healthy must hold before the incident is resolved.
         resolve_within: seconds after a verified step within which the alert itself must resolve.
         page_every: seconds between pages of an escalated incident.
+        acknowledge_within: seconds until somebody must have acknowledged it, by severity; of one not named nobody need.
         update_every: seconds of silence after which it is told how an open incident stands, by severity.
         deadlines: of the phases of its P1s.
         dry_run: plan and tell, never act.
@@ -246,6 +255,7 @@ class Playbook:
     hold: float = 30.0
     resolve_within: float = 900.0
     page_every: float = 900.0
+    acknowledge_within: Mapping[Severity, float] = field(default_factory=lambda: dict(ACKNOWLEDGE_WITHIN))
     update_every: Mapping[Severity, float] = field(default_factory=dict)
     deadlines: Deadlines = Deadlines()
     dry_run: bool = False
@@ -308,6 +318,7 @@ class Policy:
         engines: by name.
         fleet: limits over everything.
         loaded_from: the file, for messages.
+        declared: what leads incidents that people declare; None: with the shipped times.
     """
 
     version: str
@@ -316,6 +327,7 @@ class Policy:
     engines: Mapping[str, Engine]
     fleet: FleetLimits = FleetLimits()
     loaded_from: str = ""
+    declared: Playbook | None = None
 
     def playbook(self, name: str) -> Playbook | None:
         """Return today's playbook of that name, None when it was deleted."""

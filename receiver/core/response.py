@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
-
 from receiver.core import events as ev
 from receiver.core.incident import Incident
-from receiver.core.severity import Severity
-
-WITHIN: Final[Mapping[Severity, float]] = {
-    Severity.P1: 900.0,
-    Severity.P2: 3600.0,
-    Severity.P3: 14_400.0,
-    Severity.P4: 86_400.0,
-}
-"""Seconds from when an incident has its severity until somebody must have acknowledged it or taken it over."""
+from receiver.core.playbook import Playbook
 
 
-def missed(incident: Incident, now: float) -> ev.ResponseMissed | None:
+def missed(incident: Incident, playbook: Playbook, now: float) -> ev.ResponseMissed | None:
     """Return that nobody responded in time, once for each severity that it rises to."""
-    at = wake(incident)
+    at = wake(incident, playbook)
     if at is None or now < at:
         return None
-    return ev.ResponseMissed(incident.severity, WITHIN[incident.severity])
+    return ev.ResponseMissed(incident.severity, playbook.acknowledge_within[incident.severity])
 
 
-def wake(incident: Incident) -> float | None:
-    """Return when the response is late; None when somebody responded or it was told already."""
+def wake(incident: Incident, playbook: Playbook) -> float | None:
+    """Return when the response is late; None when somebody responded, it was told already, or nobody need respond."""
+    within = playbook.acknowledge_within.get(incident.severity)
+    if within is None:
+        return None
     if incident.acknowledged_by is not None or incident.owner is not None:
         return None
     if incident.late is not None and incident.late <= incident.severity:
         return None
-    return (incident.severity_since or incident.opened_at) + WITHIN[incident.severity]
+    return (incident.severity_since or incident.opened_at) + within
 
 
 def judged(incident: Incident, before: Incident, at: float) -> Incident:

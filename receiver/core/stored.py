@@ -15,6 +15,7 @@ from typing import Any
 
 from receiver.core.matchers import Matcher, Op, matcher
 from receiver.core.playbook import (
+    ACKNOWLEDGE_WITHIN,
     ApprovalPolicy,
     Deadlines,
     Engine,
@@ -79,6 +80,8 @@ def playbook_from_json(data: Mapping[str, Any]) -> Playbook:
             "verify": _verification(data["verify"]),
             "guardrails": Guardrails(**data["guardrails"]),
             "deadlines": Deadlines(**data.get("deadlines", {})),
+            # Its absence is an older release's, where nobody could choose.
+            "acknowledge_within": _by_severity(data.get("acknowledge_within", ACKNOWLEDGE_WITHIN)),
             "update_every": _by_severity(data.get("update_every", {})),
         }
     )

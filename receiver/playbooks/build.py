@@ -9,7 +9,9 @@ from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
+from receiver.core.declared import DECLARED
 from receiver.core.playbook import (
+    ACKNOWLEDGE_WITHIN,
     COMPLETE_FAILURE,
     DEADLINES,
     UPDATE_EVERY,
@@ -73,8 +75,9 @@ def build_policy(
     services = {name: build_service(name, service, file.defaults) for name, service in file.services.items()}
     engines = {name: _engine(name, engine, engine_urls) for name, engine in file.engines.items()}
     fleet = FleetLimits(**_given(file.defaults.fleet))
-    version = policy_version(playbooks, services, engines, fleet)
-    return Policy(version, playbooks, services, engines, fleet, loaded_from)
+    declared = _declared(file.defaults)
+    version = policy_version((*playbooks, declared), services, engines, fleet)
+    return Policy(version, playbooks, services, engines, fleet, loaded_from, declared)
 
 
 def build_playbook(
@@ -98,8 +101,9 @@ def build_playbook(
         hold=_first(playbook.hold, defaults.hold),
         resolve_within=_first(playbook.resolve_within, defaults.resolve_within),
         page_every=_first(playbook.page_every, defaults.page_every),
+        acknowledge_within=_acknowledge_within(defaults),
         update_every=UPDATE_EVERY | _rated(defaults.update_every),
-        deadlines=_deadlines(playbook, defaults),
+        deadlines=_deadlines(defaults, complete_failure=playbook.complete_failure),
         dry_run=playbook.dry_run,
         paused=playbook.paused,
         description=playbook.description,
@@ -107,9 +111,25 @@ def build_playbook(
     return replace(made, version=playbook_version(made))
 
 
-def _deadlines(playbook: PlaybookModel, defaults: DefaultsModel) -> Deadlines:
+def _declared(defaults: DefaultsModel) -> Playbook:
+    """Return what leads incidents that people declare: it does nothing, at the times of the defaults."""
+    made = replace(
+        DECLARED,
+        acknowledge_within=_acknowledge_within(defaults),
+        update_every=UPDATE_EVERY | _rated(defaults.update_every),
+        deadlines=_deadlines(defaults, complete_failure=False),
+    )
+    return replace(made, version=playbook_version(made))
+
+
+def _acknowledge_within(defaults: DefaultsModel) -> dict[Severity, float]:
+    times = ACKNOWLEDGE_WITHIN | _rated(defaults.acknowledge_within)
+    return {severity: seconds for severity, seconds in times.items() if seconds}
+
+
+def _deadlines(defaults: DefaultsModel, *, complete_failure: bool) -> Deadlines:
     base, given = DEADLINES, defaults.deadlines
-    if playbook.complete_failure:
+    if complete_failure:
         base, given = COMPLETE_FAILURE, defaults.complete_failure
     return replace(base, **{phase: seconds or None for phase, seconds in _given(given).items()})
 

@@ -14,6 +14,7 @@ from receiver.core.durations import DurationError, format_duration, parse_durati
 from receiver.core.matchers import Matcher, MatcherError, parse_matchers
 
 _LONGEST = 366 * 86_400.0
+_SHORTEST_RESPONSE, _LONGEST_RESPONSE = 60.0, 30 * 86_400.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 DURATION_PATTERN = r"^(0|(?=.)([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$"
@@ -61,6 +62,13 @@ def _unit_hint(value: object) -> str:
 def _positive(seconds: float) -> float:
     if seconds <= 0:
         raise _wrong("must be longer than 0s")
+    return seconds
+
+
+def _response_time(seconds: float) -> float:
+    if seconds and not _SHORTEST_RESPONSE <= seconds <= _LONGEST_RESPONSE:
+        shortest, longest = format_duration(_SHORTEST_RESPONSE), format_duration(_LONGEST_RESPONSE)
+        raise _wrong(f"must be {shortest} to {longest}, or 0s for none, found {format_duration(seconds)}")
     return seconds
 
 
@@ -155,6 +163,11 @@ PositiveDuration = Annotated[
     float, AfterValidator(_positive), BeforeValidator(_duration), WithJsonSchema(_DURATION_SCHEMA)
 ]
 """The same, longer than nothing."""
+
+ResponseTime = Annotated[
+    float, AfterValidator(_response_time), BeforeValidator(_duration), WithJsonSchema(_DURATION_SCHEMA)
+]
+"""How soon people must have answered: 1 minute to 30 days, or `0s` for never."""
 
 Matchers = Annotated[tuple[Matcher, ...], BeforeValidator(_matchers), WithJsonSchema(_MATCHER_SCHEMA)]
 """One matcher list in Alertmanager's syntax, or a list of them; all must hold."""

@@ -16,6 +16,7 @@ from receiver.playbooks.fields import (
     Matchers,
     Name,
     PositiveDuration,
+    ResponseTime,
     SeverityName,
     Text,
     Word,
@@ -345,6 +346,11 @@ class DefaultsModel(Model):
         900.0, description="After a verified step the alert itself must resolve within this."
     )
     page_every: PositiveDuration = Field(900.0, description="An escalated incident pages again after this.")
+    acknowledge_within: dict[SeverityName, ResponseTime] = Field(
+        {},
+        description="How soon somebody must have acknowledged an incident, or taken it over, or people are called; by "
+        "severity, `1m` to `30d`, `0s` for never. Without an entry: 15m for P1, 1h for P2, 4h for P3, 24h for P4.",
+    )
     update_every: dict[SeverityName, PositiveDuration] = Field(
         {},
         description="Silence after which it is told how an open incident stands; by severity. "

@@ -118,6 +118,12 @@ CASES: Final = [
     Case("DefaultsModel.page_every", "defaults.page_every", pages, [("100s", 3), ("1h", 0)]),
     Case("DefaultsModel.update_every", "defaults.update_every", reports, [({"P1": "60s"}, 5), ({"P1": "1h"}, 0)]),
     Case(
+        "DefaultsModel.acknowledge_within",
+        "defaults.acknowledge_within",
+        late("acknowledge", 400.0),
+        [({"P1": "5m"}, 300), ({"P1": "0s"}, None), ({"P2": "5m"}, None)],
+    ),
+    Case(
         "DefaultsModel.deadlines",
         "defaults.deadlines",
         late("mitigate", 400.0),

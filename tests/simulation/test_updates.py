@@ -17,7 +17,7 @@ from tests.simulation.world import World, playbook, policy
 pytestmark = pytest.mark.anyio
 
 ANN = Principal("ann", "cli", "token", "192.0.2.7")
-TOLD = replace(playbook(), update_every=UPDATE_EVERY)
+TOLD = replace(playbook(), update_every=UPDATE_EVERY, acknowledge_within={})
 
 
 async def at(path: Path, severity: Severity, mode: str = "act") -> World:

@@ -13,9 +13,8 @@ from receiver.core.events import Recorded
 from receiver.core.fold import evolve, replay
 from receiver.core.incident import Incident
 from receiver.core.machine import next_event, wake
-from receiver.core.playbook import Deadlines
+from receiver.core.playbook import ACKNOWLEDGE_WITHIN, Deadlines
 from receiver.core.principal import Principal
-from receiver.core.response import WITHIN
 from receiver.core.severity import Severity
 from receiver.core.telling import rows
 from receiver.counting import count
@@ -79,7 +78,7 @@ def test_a_severity_that_rises_has_its_time_from_then_on() -> None:
 
 def test_a_severity_that_falls_is_not_told_a_second_time_and_one_that_rises_is() -> None:
     incident = evolve(None, opened(Severity.P2))
-    incident = add(incident, ev.ResponseMissed(Severity.P2, WITHIN[Severity.P2]), START + 3600)
+    incident = add(incident, ev.ResponseMissed(Severity.P2, ACKNOWLEDGE_WITHIN[Severity.P2]), START + 3600)
     lower = add(incident, ev.SeverityChanged(Severity.P3, "ana", "cli", "less"), START + 3700)
     assert late(lower, START + 1_000_000) is None
     higher = add(incident, ev.SeverityChanged(Severity.P1, "ana", "cli", "worse"), START + 3700)
@@ -121,7 +120,7 @@ def test_a_missed_response_is_loud_in_slack_with_its_mention_and_counted_by_seve
 def test_what_is_only_observed_calls_nobody(mode: str) -> None:
     life = Life(playbook(step("restart")), mode=mode)
     life.diagnosed()
-    life.advance(WITHIN[Severity.P2])
+    life.advance(ACKNOWLEDGE_WITHIN[Severity.P2])
     assert ("ResponseMissed" in life.kinds()) is (mode == "act")
 
 
@@ -130,3 +129,18 @@ def test_a_log_from_before_these_times_counts_from_its_opening() -> None:
     assert incident is not None
     assert incident.severity_since == 0.0
     assert wake(incident, DECLARED, START) == START + 900
+
+
+def test_a_playbook_that_only_tells_has_a_response_time_too() -> None:
+    life = Life(playbook())
+    life.advance(ACKNOWLEDGE_WITHIN[Severity.P2])
+    assert "ResponseMissed" in life.kinds()
+    assert life.incident.open
+
+
+def test_of_a_severity_without_a_time_nobody_need_respond() -> None:
+    incident = evolve(None, opened(Severity.P3))
+    never = replace(SILENT, acknowledge_within={Severity.P1: 60.0})
+    assert next_event(incident, never, START + 1_000_000) is None
+    raised = add(incident, ev.SeverityChanged(Severity.P1, "ana", "cli", "worse"), START + 100)
+    assert next_event(raised, never, START + 160) == ev.ResponseMissed(Severity.P1, 60.0)
