@@ -7,7 +7,7 @@ docs/decisions/0017-phase-deadlines.md. Pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from receiver.core import events as ev
@@ -52,6 +52,33 @@ def _assessed(phases: Phases, due: float) -> bool:
         return True
     gave_up = phases.gave_up_at
     return phases.chosen_at is not None and (gave_up is None or gave_up >= due)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a phase stands: until when it is due, since when it is reached (UNIX seconds), whether a miss was told."""
+
+    phase: str
+    due: float
+    at: float | None
+    missed: bool
+
+
+def standing(incident: Incident, playbook: Playbook) -> tuple[Standing, ...]:
+    """Return the phases of a P1 that have a deadline, in their order; empty for what has none and calls nobody."""
+    if incident.severity is not Severity.P1 or incident.mode == "observe":
+        return ()
+    phases, asked = incident.phases or UNMET, playbook.deadlines
+    since, works = incident.severity_since or incident.opened_at, phases.mitigated_at
+    chosen = phases.chosen_at if _assessed(phases, since + (asked.assess or 0.0)) else None
+    times = (
+        ("assess", asked.assess, phases.assessed_at or chosen or works),
+        ("recover", asked.recover, phases.tried_at or works),
+        ("mitigate", asked.mitigate, works),
+    )
+    return tuple(
+        Standing(phase, since + within, at, phase in phases.missed) for phase, within, at in times if within is not None
+    )
 
 
 def unmarked(incident: Incident) -> tuple[str, ...]:

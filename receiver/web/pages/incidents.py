@@ -16,6 +16,7 @@ from receiver.people import Role
 from receiver.ports import IncidentFilter
 from receiver.web.pages import views
 from receiver.web.pages.frame import Frame
+from receiver.web.pages.phases import phases
 from receiver.web.problems import Problem
 from receiver.web.requests import Query
 from receiver.web.signin.visitors import Visitor
@@ -102,6 +103,7 @@ class IncidentPages:
             after=incident.seq,
             entries=list(reversed(story[-ENTRIES:])),
             cut=len(story) > ENTRIES,
+            phases=phases(incident, events, playbook, self._frame.parts.clock.now()),
             rungs=views.ladder(incident, playbook),
             plan_shown=views.last_plan(events),
             figures=views.figures(incident),

@@ -177,3 +177,19 @@ async def test_a_declared_incident_is_one_however_often_its_form_is_sent_and_its
         shown = (await ann.read(page)).text
         assert "P1" in shown
         assert "everybody is hit" in shown
+
+
+async def test_the_deadlines_of_a_p1_are_shown_with_who_met_them(tmp_path: Path) -> None:
+    async with scene(tmp_path) as one:
+        ann = await signed_in(one, ANN)
+        answer = await ann.submit("/declare", "/declare", title="checkout is down", severity="P1", service="api")
+        page = answer.headers["location"]
+        before = (await ann.read(page)).text
+        assert "Assessed : due" in before
+        assert "30 min left" in before
+        await ann.submit(page, f"{page}/note", text="the disk is full", phase="assessed")
+        text = (await ann.read(page)).text
+        assert "by ann, by a note" in text
+        assert "Mitigated : due" in text
+        await one.world.run(3700.0)
+        assert "Mitigated : late" in (await ann.read(page)).text

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from receiver.core import events as ev
-from receiver.core.deadlines import late, unmarked
+from receiver.core.deadlines import Standing, late, standing, unmarked
 from receiver.core.declared import DECLARED, declared
 from receiver.core.events import Recorded
 from receiver.core.fold import evolve
@@ -175,3 +175,23 @@ def test_a_person_may_mark_the_phases_of_a_p1_that_are_not_reached() -> None:
     assert unmarked(add(opened(), STARTED, ESCALATED)) == ("assessed", "mitigated")
     assert unmarked(add(opened(), MITIGATED)) == ()
     assert unmarked(add(opened(), ev.Closed("ana", "done", "cli"))) == ()
+
+
+def test_a_phase_stands_with_its_deadline_and_since_when_it_is_reached() -> None:
+    due = {"assess": START + 30 * MINUTE, "mitigate": START + 60 * MINUTE}
+    new = opened()
+    assert standing(new, QUIET) == tuple(Standing(one, at, None, missed=False) for one, at in due.items())
+    told = add(new, ev.ResponseMissed(Severity.P1, 1800.0, "assess"), at=due["assess"])
+    assert [(one.phase, one.missed) for one in standing(told, QUIET)] == [("assess", True), ("mitigate", False)]
+    assert [one.at for one in standing(add(told, ASSESSED, at=START + 9), QUIET)] == [START + 9, None]
+    assert [one.at for one in standing(add(told, MITIGATED, at=START + 9), QUIET)] == [START + 9, START + 9]
+    gave_up = add(add(new, STARTED, at=START + 1), ESCALATED, at=START + 2)
+    assert [one.at for one in standing(gave_up, QUIET)] == [None, None], "what it gave up is no assessment"
+    tried = add(add(new, STARTED, at=START + 1), FINISHED, at=START + 5)
+    assert [one.at for one in standing(tried, WORST)] == [START + 1, START + 5, None]
+
+
+@pytest.mark.parametrize("severity", [Severity.P2, Severity.P3, Severity.P4])
+def test_only_a_p1_that_is_acted_on_has_phases_to_stand(severity: Severity) -> None:
+    assert standing(opened(severity), QUIET) == ()
+    assert standing(replace(opened(), mode="observe"), QUIET) == ()
