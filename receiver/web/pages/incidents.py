@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -13,7 +14,7 @@ from receiver.core.severity import Severity
 from receiver.core.telling import answers
 from receiver.core.timeline import entries, header, state_words
 from receiver.people import Role
-from receiver.ports import IncidentFilter
+from receiver.ports import IncidentFilter, Page
 from receiver.web.pages import views
 from receiver.web.pages.frame import Frame
 from receiver.web.pages.phases import phases
@@ -52,20 +53,32 @@ class IncidentPages:
         return RedirectResponse("/incidents", 303)
 
     async def list(self, request: Request, visitor: Visitor) -> Response:
-        """Show the incidents that are open, or all; newest first."""
+        """Show the incidents that are open, the worst first, or all, the newest first."""
         query = Query(request, ("all", "after"))
         wanted = IncidentFilter(open_only=not query.flag("all"), limit=LISTED, after=query.cursor("after"))
         page = await self._store.incidents(wanted)
         older = f"/incidents?{'' if wanted.open_only else 'all=true&'}after={page.next}" if page.next else ""
+        worst = wanted.open_only and wanted.after is None
+        items = await self._worst_first(page) if worst else page.items
         return await self._frame.page(
             request,
             visitor,
             "incidents.html",
             here="incidents",
             wanted=wanted,
-            items=[(one, state_words(one), header(one).acting) for one in page.items],
+            worst=worst,
+            items=[(one, state_words(one), header(one).acting) for one in items],
             next=older,
         )
+
+    async def _worst_first(self, newest: Page) -> Sequence[Incident]:
+        """Return open incidents, the worst first and the newest first among equals; an old P1 is never on page two."""
+        found = {one.id: one for one in newest.items}
+        if newest.next is not None:
+            for severity in (Severity.P1, Severity.P2):
+                worse = IncidentFilter(open_only=True, severity=severity.value, limit=LISTED)
+                found |= {one.id: one for one in (await self._store.incidents(worse)).items}
+        return sorted(found.values(), key=lambda one: (one.severity.value, -one.opened_at))
 
     async def inbox(self, request: Request, visitor: Visitor) -> Response:
         """Show everything that waits for an approval, with its plan."""

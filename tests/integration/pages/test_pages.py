@@ -179,6 +179,24 @@ async def test_a_declared_incident_is_one_however_often_its_form_is_sent_and_its
         assert "everybody is hit" in shown
 
 
+async def test_open_incidents_are_listed_the_worst_first_and_no_old_p1_is_on_page_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("receiver.web.pages.incidents.LISTED", 2)
+    by = Principal("ann", "cli")
+    async with scene(tmp_path) as one:
+        for severity, title in (("P1", "old"), ("P3", "low"), ("P2", "middle"), ("P1", "new"), ("P4", "lowest")):
+            await one.world.operations.declare(by=by, severity=Severity(severity), title=title)
+            await one.world.run(1.0)
+        ann = await signed_in(one, ANN)
+        text = (await ann.read("/incidents")).text
+        places = [text.index(f"{title} ·") for title in ("new", "old", "middle", "lowest")]
+        assert places == sorted(places)
+        every = (await ann.read("/incidents?all=true")).text
+        assert every.index("lowest ·") < every.index("new ·")
+        assert "old ·" not in every
+
+
 async def test_the_deadlines_of_a_p1_are_shown_with_who_met_them(tmp_path: Path) -> None:
     async with scene(tmp_path) as one:
         ann = await signed_in(one, ANN)
