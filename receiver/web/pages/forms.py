@@ -24,8 +24,19 @@ async def read_form(request: Request, visitor: Visitor, timeout: float) -> Mappi
         timeout: seconds for the body to arrive.
 
     Raises:
-        Problem: it comes from another site, or without its session's token (403), is no form (415), too large (413),
-            too slow (408), or has a field twice (400).
+        Problem: as of `read_fields`, or it comes without its session's token (403).
+    """
+    fields = await read_fields(request, visitor, timeout)
+    cookies.check_token(fields.get("form", ""), None if visitor.fresh else visitor.secret)
+    return fields
+
+
+async def read_fields(request: Request, visitor: Visitor, timeout: float) -> Mapping[str, str]:
+    """Return the fields of a form that nothing is done by: whose it is, is not asked.
+
+    Raises:
+        Problem: it comes from another site (403), is no form (415), too large (413), too slow (408), or has a field
+            twice (400).
     """
     cookies.check_origin(request, visitor.door)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -41,5 +52,4 @@ async def read_form(request: Request, visitor: Visitor, timeout: float) -> Mappi
     fields = dict(pairs)
     if len(fields) < len(pairs):
         raise Problem(400, "A field of the form is there twice.")
-    cookies.check_token(fields.get("form", ""), None if visitor.fresh else visitor.secret)
     return fields

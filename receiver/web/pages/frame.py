@@ -21,6 +21,7 @@ from receiver.core.redaction import Secrets
 from receiver.people import Role
 from receiver.ports import IncidentFilter, StoreUnavailable
 from receiver.web.body import Disconnected
+from receiver.web.pages.forms import read_fields
 from receiver.web.ports import Parts
 from receiver.web.problems import Problem
 from receiver.web.signin import cookies
@@ -45,6 +46,12 @@ ASKING: Final = 200
 
 EVENTS: Final = 20_000
 """Events of one incident that a page is made of; some hundred are usual."""
+
+WRITTEN: Final = {"title": "What is wrong", "reason": "Your reason", "text": "Your note"}
+"""The fields that people write sentences in, with what they are called."""
+
+TYPED: Final = 4000
+"""Characters of each that are given back."""
 
 SAID: Final = 600
 """Characters of what a person is told after a redirect."""
@@ -85,7 +92,7 @@ class Frame:
             try:
                 visitor = await self.visitors.of(request)
                 if role is not None and not visitor.may(role):
-                    return self._keep_out(request, visitor, role)
+                    return await self._keep_out(request, visitor, role)
                 response = await handlers["GET" if request.method == "HEAD" else request.method](request, visitor)
             except Problem as problem:
                 response = self.problem(request, visitor, problem)
@@ -106,15 +113,23 @@ class Frame:
             cookies.write(response, visitor.door, cookies.FORM, visitor.secret)
         return response
 
-    def _keep_out(self, request: Request, visitor: Visitor, role: Role) -> Response:
+    async def _keep_out(self, request: Request, visitor: Visitor, role: Role) -> Response:
         """Ask to sign in whoever may gain by it; tell the others what they lack."""
         if visitor.person is None:
             where = f"/signin?next={quote(_page_of(request))}"
+            if request.method == "POST" and (typed := await self._typed(request, visitor)):
+                lost = {**self._bare(request, visitor), "typed": typed, "where": where}
+                return self.guarded(self._draw("unsent.html", lost, 403), visitor)
             if "hx-request" in request.headers:
                 return self.guarded(Response(status_code=204, headers={"hx-redirect": where}), visitor)
             return self.guarded(RedirectResponse(where, 303), visitor)
         detail = f"{visitor.name} may not do this: it needs the role {role} in people.yaml."
         return self.guarded(self.problem(request, visitor, Problem(403, detail)), visitor)
+
+    async def _typed(self, request: Request, visitor: Visitor) -> list[tuple[str, str]]:
+        """Return what somebody wrote whose session ended meanwhile: it must not be lost without a word."""
+        fields = await read_fields(request, visitor, self.parts.settings.body_timeout)
+        return [(words, fields[name][:TYPED]) for name, words in WRITTEN.items() if fields.get(name, "").strip()]
 
     def problem(self, request: Request, visitor: Visitor | None, problem: Problem) -> Response:
         """Return a problem as a page."""

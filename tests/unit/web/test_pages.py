@@ -510,3 +510,33 @@ async def test_a_declaration_from_another_site_is_refused() -> None:
     answer = await browser.send("/declare", {**form, **WISH}, origin="https://evil.example")
     assert answer.status_code == 403
     assert one.operations.asked == []
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [("/declare", {"once": "12345678", **WISH}), ("/incidents/i-1/close", {"reason": "checkout is slow"})],
+)
+@pytest.mark.parametrize("headers", [{}, {"hx-request": "true"}])
+async def test_who_is_signed_out_while_they_type_gets_their_words_back_and_is_told_that_nothing_was_done(
+    path: str, fields: dict[str, str], headers: dict[str, str]
+) -> None:
+    one = edge()
+    browser = await signed_in(one, Role.RESPONDER)
+    form = (await browser.read("/incidents")).forms["/signout"]["form"]
+    browser.http.cookies.clear()
+    hostile = {name: text.replace("slow", f"slow {HOSTILE}") for name, text in fields.items()}
+    answer = await browser.send(path, {"form": form, **hostile}, **headers)
+    page = Reader(answer.text)
+    assert answer.status_code == 403
+    assert "nothing was done" in page.text
+    assert "checkout is slow <script>alert(1)</script>" in page.text
+    assert page.named("img") == []
+    where = "/declare" if path == "/declare" else "/incidents/i-1"
+    assert f"/signin?next={where}" in [given.get("href") for given in page.named("a")]
+    assert one.operations.asked == []
+
+
+async def test_words_that_another_site_sends_stand_on_no_page() -> None:
+    answer = await Browser(edge()).send("/incidents/i-1/note", {"text": "trust me"}, origin="https://evil.example")
+    assert answer.status_code == 403
+    assert "trust me" not in answer.text
