@@ -66,7 +66,7 @@ class Standing:
 
 def standing(incident: Incident, playbook: Playbook) -> tuple[Standing, ...]:
     """Return the phases of a P1 that have a deadline, in their order; empty for what has none and calls nobody."""
-    if incident.severity is not Severity.P1 or incident.mode == "observe":
+    if incident.severity is not Severity.P1 or incident.mode == "observe" or playbook.dry_run or incident.observed:
         return ()
     phases, asked = incident.phases or UNMET, playbook.deadlines
     since, works = incident.severity_since or incident.opened_at, phases.mitigated_at

@@ -195,3 +195,4 @@ def test_a_phase_stands_with_its_deadline_and_since_when_it_is_reached() -> None
 def test_only_a_p1_that_is_acted_on_has_phases_to_stand(severity: Severity) -> None:
     assert standing(opened(severity), QUIET) == ()
     assert standing(replace(opened(), mode="observe"), QUIET) == ()
+    assert standing(opened(), replace(QUIET, dry_run=True)) == ()
