@@ -52,6 +52,11 @@ WORDS: Final = (
     *["close", "people", "kill off", "stale", "resume", "deny"] * 2,
     *["resolve", "policy", "plan", "quiet", "pause", "take over", "kill", "crash", "long", "stranger"],
 )
+HAPPEN: Final = (
+    *("crash", "Voted", "Resolved", "StepRefused", "ApprovalSuspended"),
+    *("approved", "denied", "expired", "superseded", "cancelled"),
+)
+"""What must happen in the lives of one test, the ends of what was asked among it."""
 
 
 class Changing(Poke):
@@ -202,7 +207,7 @@ async def somebody(world: Votes, word: str) -> None:
     by = Principal(dice.choice(PEOPLE), dice.choice(["slack", "web", "cli", "api"]))
     match word:
         case "approve":
-            for who in dice.sample(PEOPLE, dice.choice([1, 2, 3])):
+            for who in dice.choices(PEOPLE, k=dice.choice([1, 2, 3])):
                 shown = one.approval.id if one.approval is not None and dice.random() < 0.5 else None
                 await operations.vote(one.id, by=replace(by, person=who), approve=True, reason="so", approval=shown)
         case "deny":
@@ -231,12 +236,13 @@ async def in_vain(world: Votes, one: Incident, by: Principal, word: str) -> None
             world.wrong.append(f"a click on {old} counted for {one.id}")
 
 
-async def life(path: Path, seed: int) -> int:
-    """Live one life from its seed; return how often a step began."""
+async def life(path: Path, seed: int) -> Counter[str]:
+    """Live one life from its seed; return how often what happened in it."""
     world = Votes(path, seed)
     await world.open()
     world.meanwhile = meanwhile
     again = Random(seed)
+    told: Counter[str] = Counter()
     try:
         for _ in range(MOVES):
             await move(world)
@@ -244,6 +250,9 @@ async def life(path: Path, seed: int) -> int:
             await held(world)
         for incident in await world.incidents():
             log = world.log(incident.id)
+            told.update(
+                one.event.state if isinstance(one.event, ev.ApprovalEnded) else type(one.event).__name__ for one in log
+            )
             withdrawn = {one.event.action_id for one in log if isinstance(one.event, ev.StepWithdrawn)}
             begun = [one.event for one in log if isinstance(one.event, ev.StepStarted) and one.event.kind == "step"]
             kept = Counter(one.step for one in begun if one.action_id not in withdrawn)
@@ -252,15 +261,22 @@ async def life(path: Path, seed: int) -> int:
         raise AssertionError(f"seed {seed}: {error}\n" + "\n".join([*world.wrong, *world.happened[-20:]])) from error
     finally:
         await world.close()
-    return world.begun
+    return told + Counter(begun=world.begun, crash=world.happened.count("crash"))
 
 
 async def test_any_interleaving_leads_to_at_most_one_execution_and_never_without_a_quorum(tmp_path: Path) -> None:
-    begun = [await life(tmp_path / "unused", seed) for seed in range(16)]
-    assert sum(begun) >= 10, "so few steps begin that it shows nothing"
+    told = await lives(tmp_path, range(24))
+    assert told["begun"] >= 10, f"so few steps begin that it shows nothing: {told}"
+    rare = {one: told[one] for one in HAPPEN if told[one] < 2}
+    assert not rare, f"too rare to show anything: {rare}"
+
+
+async def lives(path: Path, seeds: range) -> Counter[str]:
+    """Live lives one after another, and return what happened in them."""
+    return sum([await life(path / "unused", seed) for seed in seeds], Counter())
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 async def test_in_many_such_lives_too(tmp_path: Path) -> None:
-    assert sum([await life(tmp_path / "unused", seed) for seed in range(1000, 1000 + 40 * ROUNDS)]) >= 20 * ROUNDS
+    assert (await lives(tmp_path, range(1000, 1000 + 40 * ROUNDS)))["begun"] >= 20 * ROUNDS
