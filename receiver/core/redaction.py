@@ -26,6 +26,8 @@ _SHAPES: Final = (
     (re.compile(r"\b((?i:bearer|basic))(\s+)(?=\S*[A-Z0-9=+/_])[A-Za-z0-9+/=._~-]{6,}"), r"\1\2***"),
     (re.compile(r"\brmd_[A-Za-z0-9_-]{8,}"), "rmd_***"),
     (re.compile(r"(://)[^/\s@'\"]+@"), r"\1***@"),
+    # Cut within the password: no `@` comes any more. A port is none, nor what stands for one.
+    (re.compile(r"(://)[^/\s@'\":\[]+:(?!\{|\d{1,5}\W*\Z)[^/\s@'\"…]+(?=…|\Z)"), r"\1***"),
     (
         re.compile(
             r"((?:token|password|passwd|secret|api[_-]?key)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;]{4,}", re.IGNORECASE
@@ -45,6 +47,9 @@ _MEMBER: Final = re.compile(r'("((?:[^"\\]|\\.)*)"\s*:\s*)"(?:[^"\\]|\\.)*"?')
 
 SHORTEST_KNOWN: Final = 6
 """A shorter value would be found by chance in any text; the name of what holds it still hides it."""
+
+CUT: Final = "…"
+"""Stands where a text was cut off."""
 
 
 def names_secret(name: object) -> bool:
@@ -70,8 +75,10 @@ class Secrets:
     """
 
     def __init__(self, known: Collection[str] = (), deepest: int = MAX_DEPTH) -> None:
-        found = sorted({one for one in known if len(one) >= SHORTEST_KNOWN}, key=len, reverse=True)
+        written = {form for one in known if len(one) >= SHORTEST_KNOWN for form in _written(one)}
+        found = sorted(written, key=len, reverse=True)
         self._known = re.compile("|".join(re.escape(one) for one in found)) if found else None
+        self._each = found
         self._deepest = deepest
         # Labels come again and again: those of one answer are mostly the same few.
         self._again = lru_cache(maxsize=4096)(self._text)
@@ -81,7 +88,23 @@ class Secrets:
         return self._again(text) if len(text) <= _SHORT else self._text(text)
 
     def _text(self, text: str) -> str:
-        return hide(text if self._known is None else self._known.sub(HIDDEN, text))
+        return hide(text if self._known is None else self._begun(self._known.sub(HIDDEN, text)))
+
+    def _begun(self, text: str) -> str:
+        """Hide what a known secret begins with where a text is cut off, at its end or before an ellipsis.
+
+        Much is cut before it comes here: limits hold where what is too long comes in, and nobody knows secrets there.
+        """
+        return CUT.join(map(self._without_beginning, text.split(CUT)))
+
+    def _without_beginning(self, text: str) -> str:
+        for one in self._each:
+            at = text.find(one[:SHORTEST_KNOWN], max(0, len(text) - len(one)))
+            while at >= 0:
+                if one.startswith(text[at:]):
+                    return text[:at] + HIDDEN
+                at = text.find(one[:SHORTEST_KNOWN], at + 1)
+        return text
 
     def json_text(self, text: str) -> str:
         """Return a JSON text, whole or cut off, without credentials; what is whole is read, and written again."""
@@ -108,6 +131,11 @@ class Secrets:
         if isinstance(value, list | tuple):
             return HIDDEN if depth >= self._deepest else [self.value(inner, depth + 1) for inner in value]
         return value
+
+
+def _written(secret: str) -> set[str]:
+    """Return a text as it is, as Python quotes it in messages of errors, and as JSON does."""
+    return {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
 
 
 def hide_deep(value: Any) -> Any:

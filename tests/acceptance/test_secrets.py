@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from receiver.people import hash_token
+from receiver.web.parsing import MAX_MESSAGE, MAX_RAW
 from tests.acceptance.counting import VERSION
 from tests.acceptance.service import JSON, WEBHOOK, Service, alert, group, running, until
 from tests.slack_double import BOT_TOKEN, Running, SlackDouble
@@ -57,7 +58,11 @@ NAMED: Final = {"password": "namedPassword1", "x_api_key": "namedApiKey2", "Auth
 WRONG: Final = "wrongCredentialOfARequest"
 FED: Final = (*KNOWN.values(), *(fed for fed, _ in SHAPED.values()))
 TEXT: Final = " ; ".join(FED)
-SEEN: Final = (*KNOWN.values(), *(seen for _, seen in SHAPED.values()), *NAMED.values(), WRONG, TOKEN)
+CUT: Final = 15
+"""Characters of a secret before the limit that cuts it."""
+
+BEGINNINGS: Final = tuple(one[:12] for one in KNOWN.values())
+SEEN: Final = (*KNOWN.values(), *BEGINNINGS, *(seen for _, seen in SHAPED.values()), *NAMED.values(), WRONG, TOKEN)
 NAMES: Final = ("call", "tell", "noted", "lost")
 
 
@@ -197,14 +202,19 @@ def alerts() -> list[dict[str, Any]]:
         one["labels"] |= labels
         one["annotations"] |= {"summary": TEXT, "description": TEXT, **NAMED}
         one["generatorURL"] = SHAPED["userinfo"][0]
-    bad = {**found[0], "fingerprint": TEXT}
-    return [*found, bad]
+    bad = [{**found[0], "fingerprint": TEXT}]
+    before = "." * (MAX_MESSAGE - len("Invalid enum value '") - CUT)
+    bad += [{**found[0], "status": before + one} for one in KNOWN.values()]
+    token = KNOWN["webhook token"]
+    # Wherever the text of an alert is cut, in one of these it is within the token's second half.
+    long = ["." * (7 * number) + token * (MAX_RAW // len(token) + 1) for number in range(3)]
+    return [*found, *bad, *({**bad[0], "annotations": {"long": one}} for one in long)]
 
 
 def feed(scene: Scene) -> None:
     service = scene.service
     service.http.headers["authorization"] = f"Bearer {KNOWN['webhook token']}"
-    assert service.post(group(*alerts())).json()["quarantined"] == 1
+    assert service.post(group(*alerts())).json()["quarantined"] == 4 + len(KNOWN)
     for body in (TEXT.encode(), json.dumps({"version": TEXT, "alerts": []}).encode(), group({"status": TEXT})):
         assert service.post(body).status_code in {400, 422}
     assert service.http.post(WEBHOOK, content=b"{}", headers={**JSON, "authorization": WRONG}).status_code == 401

@@ -85,3 +85,39 @@ def test_looking_for_signs_first_hides_no_less(text: str, credential: str) -> No
     for shape, hidden in redaction._SHAPES:
         instead = shape.sub(hidden, instead)
     assert hide(whole) == instead
+
+
+@pytest.mark.parametrize("known", [SECRET, "aaaaaaaaab-aaaaaa", 'quoted "one" \\ 123'])
+@pytest.mark.parametrize("after", ["", "…", "… (9000 characters)"])
+def test_of_a_known_secret_that_is_cut_off_no_beginning_is_shown(known: str, after: str) -> None:
+    secrets = Secrets(["another-secret", known])
+    for length in range(redaction.SHORTEST_KNOWN, len(known)):
+        assert secrets.text(f"Expected `int`, got {known[:length]}{after}") == f"Expected `int`, got ***{after}"
+    assert secrets.value({"raw": f"{known[:9]}{after}"}) == {"raw": f"***{after}"}
+    assert secrets.json_text(f'{{"raw": "{known[:6]}') == '{"raw": "***'
+
+
+def test_what_a_known_secret_begins_with_is_left_within_a_text_that_goes_on() -> None:
+    secrets = Secrets(["restart-the-service-0123"])
+    for text in ("restart-the service", "restart-the-services…", "restart- is begun", "it did resta"):
+        assert secrets.text(text) == text
+
+
+@pytest.mark.parametrize("end", ["", "…"])
+def test_userinfo_that_is_cut_off_is_hidden_and_a_port_is_none(end: str) -> None:
+    assert hide(f"not a time: https://me:{SECRET[:3]}{end}") == f"not a time: https://***{end}"
+    for text in (
+        "http://h:9090",
+        "http://h:9090.",
+        "http://[::1]:9090",
+        "http://127.0.0.1:{port}",
+        "http://h",
+        "http://h:",
+    ):
+        assert hide(text + end) == text + end
+
+
+def test_a_known_secret_is_hidden_as_an_error_s_message_or_json_quotes_it_too() -> None:
+    known = "a \"known\" <2> \\ 'one' ü"
+    for quoted in (known, repr(known), json.dumps(known), json.dumps(known, ensure_ascii=False)):
+        assert "known" not in Secrets([known]).text(f"not a number: {quoted} was given")
