@@ -10,6 +10,7 @@ from receiver.core import events as ev
 from receiver.core.alert import Alert, AlertStatus, Change, Known, change_of
 from receiver.core.fold import evolve
 from receiver.core.incident import Incident
+from receiver.core.redaction import hide
 from receiver.core.routing import Match, NoMatch
 from receiver.ports import AlertRow, Changes, Repeat, View
 
@@ -219,6 +220,12 @@ def _is_taken_now(alert: Alert, match: Match | NoMatch, known: Known | None) -> 
 def _short(alert: Alert, limit: int = 2000) -> dict[str, str]:
     """Return the annotations with long texts cut: an annotation may be 100 kB, and the alert's row keeps it whole."""
     return {
-        name: text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
+        name: text if len(text) <= limit else f"{_whole_words(text, limit)}… ({len(text)} characters)"
         for name, text in alert.annotations.items()
     }
+
+
+def _whole_words(text: str, limit: int) -> str:
+    """Return a text's beginning; half a word could be half a credential, which nothing would know any more."""
+    kept = hide(text)[: limit + 1]
+    return kept[: max(kept.rfind(" "), kept.rfind("\n"), 0)]

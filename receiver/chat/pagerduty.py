@@ -7,6 +7,7 @@ https://developer.pagerduty.com/docs/events-api-v2/overview/
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -58,7 +59,9 @@ class PagerDutyPath:
 
     async def deliver(self, row: OutboxRow) -> None:
         """Send an event; raises Undelivered."""
-        event = self._secrets.value(event_of(row, self._base_url)) | {"routing_key": self._key}
+        # Before its texts are cut: nothing would know half a credential.
+        shown = replace(row, payload=self._secrets.value(row.payload))
+        event = self._secrets.value(event_of(shown, self._base_url)) | {"routing_key": self._key}
         try:
             answer = await self._client.post(self._url, json=event, timeout=TIMEOUT, follow_redirects=False)
         except (httpx.HTTPError, httpx.InvalidURL) as error:

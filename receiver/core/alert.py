@@ -109,16 +109,21 @@ def parse_time(text: str) -> int:
     """
     found = _TIME.fullmatch(text)
     if found is None:
-        raise ValueError(f"not an RFC 3339 time: {text[:40]!r}")
+        raise ValueError(f"not an RFC 3339 time: {_whole(text)}")
     year, month, day, hour, minute, second, fraction, sign, off_hour, off_minute = found.groups()
     days = date(int(year), int(month), int(day)).toordinal() - _EPOCH
     if year == "0001":
         return 0
     if int(year) not in _YEARS:
-        raise ValueError(f"not between the years 1678 and 2262: {text[:40]!r}")
+        raise ValueError(f"not between the years 1678 and 2262: {_whole(text)}")
     # A leap second counts as the first of the next minute, as POSIX time does not know it.
     seconds = days * 86_400 + int(hour) * 3600 + int(minute) * 60 + int(second)
     if sign is not None:
         offset = int(off_hour) * 3600 + int(off_minute) * 60
         seconds += -offset if sign == "+" else offset
     return seconds * 1_000_000_000 + (int(fraction.ljust(9, "0")) if fraction else 0)
+
+
+def _whole(text: str) -> str:
+    """Return a text in quotes, or how long it is: a part of it could be that of a credential, which nothing knows."""
+    return repr(text) if len(text) <= 40 else f"{len(text)} characters"

@@ -20,11 +20,21 @@ def clean(text: str, limit: int = TEXT_LIMIT) -> str:
     Alerts bring any text; none of it may move a terminal's cursor or reorder a line.
     """
     if text.isprintable():  # no control or format character, and no space but the plain one: nothing to do
-        return text if len(text) <= limit else f"{text[: limit - 1]}…"
+        return cut(text, limit)
     text = text[: limit * 4]
     kept = "".join(" " if char.isspace() else char for char in text if char.isspace() or _harmless(char))
-    kept = " ".join(kept.split())
-    return kept if len(kept) <= limit else f"{kept[: limit - 1]}…"
+    return cut(" ".join(kept.split()), limit)
+
+
+def cut(text: str, limit: int) -> str:
+    """Return at most `limit` characters of one line, cut between words where some end in the second half.
+
+    Half a word could be half a credential: what hides those by their values or shapes later would not know it.
+    """
+    if len(text) <= limit:
+        return text
+    end = text.rfind(" ", 0, limit)
+    return f"{text[: end if end >= limit // 2 else limit - 1]}…"
 
 
 def _harmless(char: str) -> bool:

@@ -90,6 +90,11 @@ _decode_alert = msgspec.json.Decoder(_Alert).decode
 _time = lru_cache(maxsize=4096)(parse_time)
 """The alerts of a group often began together, and repeats begin when they began."""
 
+_QUOTE: Final = "'"
+
+_COMPLETE: Final = re.compile(r'(?:[^"]|"(?:[^"\\]|\\.)*")*', re.DOTALL)
+"""JSON up to a text that doesn't end; what begins there may be a credential cut in half, which nothing would know."""
+
 _AT = re.compile(r"^(.*) - at `\$?(.*)`$", re.DOTALL)
 
 
@@ -217,12 +222,20 @@ def _place(message: str) -> tuple[str, str]:
     """Split msgspec's message into what is wrong and the path below the value that was decoded."""
     found = _AT.match(message)
     text, where = (found[1], found[2]) if found else (message, "")
-    # The library quotes the value whole, and the value may be megabytes.
-    return text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}…", where[:MAX_MESSAGE]
+    if len(text) > MAX_MESSAGE:
+        # The library quotes the value whole, which may be megabytes; a part of it could be that of a credential, which
+        # nothing knows any more.
+        text = f"{text.partition(_QUOTE)[0][:MAX_MESSAGE]}… ({len(text)} characters)"
+    return text, where[:MAX_MESSAGE]
 
 
 def _text(raw: msgspec.Raw) -> str:
-    return bytes(raw)[:MAX_RAW].decode("utf-8", "replace")
+    whole = bytes(raw)
+    text = whole[:MAX_RAW].decode("utf-8", "replace")
+    if len(whole) <= MAX_RAW:
+        return text
+    complete = _COMPLETE.match(text)
+    return f"{complete[0] if complete else ''}…"
 
 
 def _not_ours(body: bytes, error: msgspec.ValidationError) -> Problem:
@@ -239,7 +252,8 @@ def _not_ours(body: bytes, error: msgspec.ValidationError) -> Problem:
 
 
 def _other_version(version: str) -> Problem:
-    detail = f'This is version "{version[:20]}" of the webhook; only version "4" is understood.'
+    shown = f'version "{version}"' if len(version) <= 20 else "another version"
+    detail = f'This is {shown} of the webhook; only version "4" is understood.'
     return _unreadable(422, detail, "$.version")
 
 

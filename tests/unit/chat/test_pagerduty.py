@@ -144,6 +144,15 @@ async def test_no_secret_is_told_not_even_its_own_key_and_the_dedup_key_stays_re
     assert "hidden-value-1" not in json.dumps(event)
 
 
+async def test_what_a_limit_would_cut_is_hidden_before_and_leaves_no_beginning_of_a_secret() -> None:
+    api = Api()
+    for length in (*range(960, 1030, 5), *range(3950, 4005, 5)):
+        (row,) = happens(life(), ev.Escalated(f"{'x' * length} hidden-value-1", page_at=1900.0))
+        await path(api, "hidden-value-1").deliver(row)
+    assert any("***" in json.dumps(event) for event in api.events())
+    assert not [event for event in api.events() if "hidden" in json.dumps(event)]
+
+
 @pytest.mark.parametrize(("answer", "after"), [(429, 30.0), (500, 0.0), (httpx.ConnectError("gone"), 0.0), (200, 0.0)])
 async def test_what_it_does_not_take_now_is_tried_again_and_falls_through_to_the_metric(
     answer: int | Exception, after: float

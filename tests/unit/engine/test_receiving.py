@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from receiver.core.alert import Alert, AlertStatus
-from receiver.core.events import Closed
+from receiver.core.events import Closed, Opened
 from receiver.core.incident import Incident
 from receiver.core.playbook import Policy
 from receiver.engine import Engine
@@ -157,3 +157,20 @@ async def test_a_full_store_still_takes_what_ended_for_that_is_how_room_comes_ba
         await engine.ingest([alert(RESOLVED), alert(number=3)], body=Body(START, b"{}", 2))
     assert list(await store.firing()) == [alert(number=2).fingerprint]
     await store.close()
+
+
+async def test_an_annotation_that_is_cut_in_the_log_ends_before_a_word_that_may_be_half_a_secret() -> None:
+    for length in range(1950, 2010, 4):
+        received = Received()
+        await received.use(rules())
+        told = (
+            f"{'word ' * 390}{'x' * (length - 1950)} hiddenValue-1 and https://user:hiddenPart@db.example/ {'y' * 300}"
+        )
+        one = replace(alert(), annotations={"summary": told})
+        await received.engine.ingest([one])
+        (incident,) = await received.incidents()
+        opened = (await received.store.events(incident.id))[0].event
+        assert isinstance(opened, Opened)
+        kept = opened.annotations["summary"]
+        assert "hiddenPart" not in kept
+        assert "hiddenValue-1" in kept or "hidd" not in kept

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from receiver.core.alert import AlertStatus, parse_time
-from receiver.web.parsing import MAX_ALERTS, open_envelope, parse, read_slice
+from receiver.web.parsing import MAX_ALERTS, MAX_RAW, open_envelope, parse, read_slice
 from receiver.web.problems import Problem
 from tests.unit.web.fakes import NOW, PAYLOADS, payload
 
@@ -200,3 +200,31 @@ JSON = st.recursive(
 def test_every_alert_of_a_webhook_is_either_read_or_set_aside(alerts: list[Any]) -> None:
     found = parse(webhook(*alerts), NOW)
     assert len(found.alerts) + len(found.bad) == len(alerts)
+
+
+SECRET = "hiddenValue-1"
+
+
+@pytest.mark.parametrize("length", range(0, 310, 7))
+def test_a_message_quotes_a_value_whole_or_not_at_all_since_half_a_secret_is_known_by_nothing(length: int) -> None:
+    told = f"{'x' * length} {SECRET}"
+    for bad in (alert(status=told), alert(startsAt=told), alert(endsAt=told, status="resolved")):
+        (found,) = parse(webhook(bad), NOW).bad
+        assert SECRET in found.message or SECRET[:4] not in found.message
+    with pytest.raises(Problem) as refused:
+        parse(json.dumps({"version": told, "alerts": []}).encode(), NOW)
+    said = f"{refused.value.detail}{refused.value.errors}"
+    assert SECRET in said or SECRET[:4] not in said
+
+
+@pytest.mark.parametrize("secret", [SECRET, 'hidden "value" \\ 2'])
+def test_what_is_kept_of_a_large_bad_alert_ends_before_a_text_that_is_cut(secret: str) -> None:
+    start = json.dumps(alert(status=1, annotations={"a": ""})).index('"a": "') + len('"a": "')
+    told = json.dumps(f"see {secret}")[1:-1]
+    between = len('", "b": "see ')
+    for inside in range(1, len(told) - len("see ")):
+        length = MAX_RAW - start - between - inside
+        bad = alert(status=1, annotations={"a": "x" * length, "b": f"see {secret}"})
+        (found,) = parse(webhook(bad), NOW).bad
+        assert found.raw.endswith('"b": …')
+        assert "hidd" not in found.raw
