@@ -7,7 +7,7 @@ Knows the store as a port only.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from receiver.core import events as ev
 from receiver.core.alert import Alert, AlertStatus
@@ -67,8 +67,7 @@ class MissingPlaybook(Exception):
         self.version = version
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """An incident on its way through a unit, with the events that it gathered there."""
 
     before: Incident | None
@@ -156,7 +155,7 @@ class Engine:
             except StoreFull:
                 await self._only_resolved(batch)
                 raise
-            total = batch.received if total is None else total + batch.received
+            total = batch.received if total is None else total.and_then(batch.received)
         return total or Received()
 
     async def _only_resolved(self, batch: Batch) -> None:

@@ -7,8 +7,9 @@ share one commit, and a bad one fails alone. Nothing here knows which database t
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from receiver.core.alert import Alert, Known
 from receiver.core.events import Recorded
@@ -18,6 +19,8 @@ from receiver.core.outbox import OutboxRow as OutboxRow  # noqa: PLC0414 - a nam
 from receiver.core.playbook import Playbook
 
 T = TypeVar("T")
+
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class StoreUnavailable(Exception):
@@ -74,9 +77,10 @@ class Ids(Protocol):
 
 # --- the store ----------------------------------------------------------------------------------------------------
 
+# What every alert makes anew is a named tuple: as immutable as a frozen dataclass, and made in a third of its time.
 
-@dataclass(frozen=True, slots=True)
-class View:
+
+class View(NamedTuple):
     """What a unit named, as it is now (changes of earlier units of the same commit included).
 
     Args:
@@ -93,8 +97,7 @@ class View:
     actions: Sequence[ActionRecord] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AlertRow:
+class AlertRow(NamedTuple):
     """An alert to insert or to overwrite, by fingerprint; `reason` says why no playbook took it.
 
     `repeats` is filled in on reading: deliveries that changed nothing. Overwriting starts it anew.
@@ -108,16 +111,14 @@ class AlertRow:
     repeats: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(NamedTuple):
     """A delivery that changed nothing: a counter on the alert."""
 
     fingerprint: str
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(NamedTuple):
     """What a unit decided. All of it is applied, or none.
 
     Args:
@@ -135,14 +136,13 @@ class Changes:
     repeats: Sequence[Repeat] = ()
     incidents: Sequence[Incident] = ()
     events: Sequence[Recorded] = ()
-    wake: Mapping[str, float | None] = field(default_factory=dict)
+    wake: Mapping[str, float | None] = NOTHING
     outbox: Sequence[OutboxRow] = ()
     playbooks: Sequence[Playbook] = ()
-    counters: Mapping[str, int] = field(default_factory=dict)
+    counters: Mapping[str, int] = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """A raw webhook body, kept for `keep` seconds (7 days by default) as evidence."""
 
     received_at: float
@@ -198,8 +198,7 @@ class Waiting:
     asks: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """One atomic unit of work.
 
     Args:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from receiver.core import events as ev
 from receiver.core.alert import Alert, AlertStatus, Change, Known, change_of
@@ -28,8 +28,7 @@ GIVE_UP = 86_400.0
 """Seconds after which people are called about an incident that only watches its alert."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """How many alerts of a delivery were what."""
 
     new: int = 0
@@ -39,8 +38,9 @@ class Received:
     stale: int = 0
     unmatched: int = 0
 
-    def __add__(self, other: Received) -> Received:
-        return Received(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+    def and_then(self, other: Received) -> Received:
+        """Return how many alerts of both were what."""
+        return Received(*map(operator.add, self, other))
 
 
 class _Gathered:

@@ -51,6 +51,8 @@ async def _serve(settings: Settings, environment: Mapping[str, str]) -> int:
     gc.freeze()
     # An alert is some fifty objects that no cycle holds: by default every seventh would start a collection.
     gc.set_threshold(10_000)
+    # The store's thread gives Python's lock away with every statement; by default it may wait 5 ms to have it back.
+    sys.setswitchinterval(0.0005)
     server = make_server(service.site, settings)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -27,7 +27,7 @@ class Checkpointer:
         seconds: it also copies when something was written and that long nothing more was.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], *, restart: int = 4000, seconds: float = 0.5) -> None:
+    def __init__(self, connect: Callable[[], sqlite3.Connection], *, restart: int = 8000, seconds: float = 0.5) -> None:
         self._connect = connect
         self._restart = restart
         self._seconds = seconds

@@ -202,5 +202,5 @@ def _vacuum(connection: sqlite3.Connection, _cache: Cache) -> int:
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     if free < _LOG_PIECE:
         return 0
-    connection.execute("PRAGMA incremental_vacuum(500)").fetchall()
+    connection.execute("PRAGMA incremental_vacuum(1000)").fetchall()
     return 500

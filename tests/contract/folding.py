@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from receiver.core.alert import Alert, AlertStatus, Change, Known, change_of
 from receiver.core.events import AlertChange, AlertsChanged, Event, Opened, Recorded
@@ -91,7 +90,7 @@ def _into(incident: Incident | None, service: str, alerts: Sequence[Alert], now:
             OutboxRow("console", "header", f"{name}/1", name, {"title": service}, now),
             OutboxRow("console", "thread", f"{name}/1/thread", name, {"text": "opened"}, now),
         ]
-    return replace(changes, alerts=rows, outbox=outbox, wake={name: now + 10})
+    return changes._replace(alerts=rows, outbox=outbox, wake={name: now + 10})
 
 
 def append(incident: Incident | None, name: str, events: Sequence[Event], now: float) -> Changes:

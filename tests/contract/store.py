@@ -64,7 +64,7 @@ async def recorded(store: Store, incident_id: str, *events: ev.Event, now: float
 
     def decide(view: View) -> Changes:
         changes = append(view.incidents[incident_id], incident_id, events, now)
-        return replace(changes, **more)  # type: ignore[arg-type]
+        return changes._replace(**more)  # type: ignore[arg-type]
 
     return await store.submit(Unit(decide, incidents=(incident_id,)))
 
@@ -181,7 +181,7 @@ class StoreContract:
 
         def broken(view: View) -> Changes:
             changes = fold(view, [alert("bad", "bad")], NOW)
-            return replace(changes, alerts=[replace(changes.alerts[0], seen_at=float("nan"), reason="\ud800")])
+            return changes._replace(alerts=[changes.alerts[0]._replace(seen_at=float("nan"), reason="\ud800")])
 
         units = [webhook([alert(f"{number:016x}", f"svc-{number % 7}")], NOW) for number in range(50)]
         units.insert(20, Unit(decide))
@@ -248,7 +248,7 @@ class StoreContract:
 
         def decide(view: View) -> Changes:
             changes = append(view.incidents[incident.id], incident.id, [ev.Noted("x")], NOW)
-            return replace(changes, incidents=[replace(changes.incidents[0], seq=changes.incidents[0].seq + step)])
+            return changes._replace(incidents=[replace(changes.incidents[0], seq=changes.incidents[0].seq + step)])
 
         with pytest.raises(InvalidChanges, match="seq"):
             await store.submit(Unit(decide, incidents=(incident.id,)))
@@ -259,7 +259,7 @@ class StoreContract:
 
         def decide(view: View) -> Changes:
             changes = append(view.incidents[incident.id], incident.id, [ev.Noted("x"), ev.Noted("y")], NOW)
-            return replace(changes, events=changes.events[::-1])
+            return changes._replace(events=changes.events[::-1])
 
         with pytest.raises(InvalidChanges, match="follows"):
             await store.submit(Unit(decide, incidents=(incident.id,)))
@@ -508,7 +508,7 @@ class StoreContract:
     async def test_raw_bodies_and_bad_alerts_are_kept_as_they_came(self, store: Store) -> None:
         raw = b'{"alerts": "\xff\x00"}' * 1000
         bad = [Quarantined(NOW, f"$.alerts[{number}]", "no labels", "{}") for number in range(3)]
-        unit = replace(webhook([alert("a")], NOW, Body(NOW, raw, 4, "10.0.0.1")), quarantined=bad)
+        unit = webhook([alert("a")], NOW, Body(NOW, raw, 4, "10.0.0.1"))._replace(quarantined=bad)
         await store.submit(unit)
         await store.submit(webhook([alert("a")], NOW + 5, Body(NOW + 5, b"{}", 1)))
         assert await store.bodies(NOW, NOW + 1) == [Body(NOW, raw, 4, "10.0.0.1")]

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from itertools import pairwise
 from typing import cast
 
@@ -54,9 +53,9 @@ async def opened(store: MemoryStore, service: str, at: float) -> str:
 
     def decide(view: object) -> Changes:
         changes = unit.decide(view)  # type: ignore[arg-type]
-        return replace(changes, wake=dict.fromkeys(changes.wake, at))
+        return changes._replace(wake=dict.fromkeys(changes.wake, at))
 
-    changes = await store.submit(replace(unit, decide=decide))
+    changes = await store.submit(unit._replace(decide=decide))
     return changes.incidents[0].id
 
 

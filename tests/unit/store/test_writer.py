@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +110,7 @@ async def test_a_unit_whose_rows_the_database_refuses_fails_alone_in_its_commit(
 ) -> None:
     def broken(view: View) -> Changes:
         changes = fold(view, [alert("bad")], NOW)
-        return replace(changes, alerts=[replace(changes.alerts[0], seen_at=float("nan"))])
+        return changes._replace(alerts=[changes.alerts[0]._replace(seen_at=float("nan"))])
 
     units = [webhook([alert(f"{number:016x}")], NOW) for number in range(10)]
     units.insert(5, Unit(broken, ("bad",), ("api",)))
@@ -221,7 +220,7 @@ async def test_small_units_overtake_big_ones(store: SqliteStore) -> None:
             order.append(name)
             return plain.decide(view)
 
-        return replace(plain, decide=decide)
+        return plain._replace(decide=decide)
 
     big = [unit(f"big-{number}", 500) for number in range(8)]
     small = [unit(f"small-{number}", 1) for number in range(3)]

@@ -161,7 +161,7 @@ async def test_a_pending_approval_is_shown_with_its_votes() -> None:
 
 async def test_unmatched_alerts_say_why() -> None:
     one = edge()
-    one.store.unmatched_rows = [replace(ROW, incident=None, playbook=None, reason="none of the 4 playbooks matches")]
+    one.store.unmatched_rows = [ROW._replace(incident=None, playbook=None, reason="none of the 4 playbooks matches")]
     (found,) = (await get(one, "/api/v1/unmatched")).json()["items"]
     assert (found["reason"], found["repeats"]) == ("none of the 4 playbooks matches", 3)
 
