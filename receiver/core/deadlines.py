@@ -18,6 +18,16 @@ from receiver.core.severity import Severity
 UNMET: Final = Phases()
 
 
+def begun(incident: Incident) -> Incident:
+    """Return an incident whose severity has changed: what was reached before it became a P1 was not reached as one.
+
+    What was told as late stays told.
+    """
+    if incident.severity is not Severity.P1 or incident.phases is None:
+        return incident
+    return incident.but(phases=Phases(missed=incident.phases.missed))
+
+
 def missed(incident: Incident, playbook: Playbook, now: float) -> ev.ResponseMissed | None:
     """Return the first deadline that was missed and is not told yet."""
     for phase, since, within in _running(incident, playbook):

@@ -41,7 +41,8 @@ def evolve(incident: Incident | None, recorded: Recorded) -> Incident:
         raise FoldError(f"{incident.id}: {type(event).__name__} after the end")
     folded = _FOLDS[type(event)](incident, event, recorded.at)
     if folded.severity is not incident.severity:
-        folded = response.judged(folded, incident, recorded.at)
+        by = event.person if isinstance(event, ev.SeverityChanged) else ""
+        folded = deadlines.begun(response.judged(folded, incident, recorded.at, by))
     if isinstance(event, _SILENT):
         return folded.but(seq=recorded.seq, updated_at=recorded.at)
     folded = deadlines.marked(folded, event, recorded.at)

@@ -27,9 +27,18 @@ def wake(incident: Incident, playbook: Playbook) -> float | None:
     return (incident.severity_since or incident.opened_at) + within
 
 
-def judged(incident: Incident, before: Incident, at: float) -> Incident:
-    """Return the incident with what its new severity leads to: the worst that it ever had, and the time that it has."""
-    worst = incident.severity.worst(before.worst or before.severity)
+def judged(incident: Incident, before: Incident, at: float, by: str = "") -> Incident:
+    """Return the incident with what its new severity leads to: the worst that it ever had, and the time that it has.
+
+    One that is worse than ever has not been seen by who acknowledged it before, unless they judged it themselves.
+
+    Args:
+        by: the person who judged it; empty: alerts did.
+    """
+    known = before.worst or before.severity
+    worst = incident.severity.worst(known)
+    if worst is not known and incident.acknowledged_by not in {None, by}:
+        incident = incident.but(acknowledged_by=None, acknowledged_at=None)
     return incident.but(worst=worst, severity_since=at)
 
 

@@ -196,3 +196,17 @@ def test_only_a_p1_that_is_acted_on_has_phases_to_stand(severity: Severity) -> N
     assert standing(opened(severity), QUIET) == ()
     assert standing(replace(opened(), mode="observe"), QUIET) == ()
     assert standing(opened(), replace(QUIET, dry_run=True)) == ()
+
+
+def test_what_was_reached_before_it_became_a_p1_was_not_reached_as_one() -> None:
+    minor = add(opened(Severity.P3), ASSESSED, MITIGATED)
+    raised = add(minor, ev.SeverityChanged(Severity.P1, "ana", "cli", "worse"), at=START + 100)
+    assert missed(raised, START + 100 + 60 * MINUTE) == [("assess", 1800.0), ("mitigate", 3600.0)]
+
+
+def test_a_deadline_is_told_as_late_once_however_often_it_becomes_a_p1() -> None:
+    incident = opened()
+    incident = add(incident, ev.ResponseMissed(Severity.P1, 1800.0, "assess"), at=START + 1800)
+    for severity in (Severity.P3, Severity.P1):
+        incident = add(incident, ev.SeverityChanged(severity, "ana", "cli", "judged"), at=START + 2000)
+    assert missed(incident, START + 2000 + 60 * MINUTE) == [("mitigate", 3600.0)]

@@ -8,6 +8,7 @@ import pytest
 
 from receiver.chat.slack.blocks import broadcasts, calls
 from receiver.core import events as ev
+from receiver.core.alert import AlertStatus
 from receiver.core.declared import DECLARED, declared
 from receiver.core.events import Recorded
 from receiver.core.fold import evolve, replay
@@ -144,3 +145,35 @@ def test_of_a_severity_without_a_time_nobody_need_respond() -> None:
     assert next_event(incident, never, START + 1_000_000) is None
     raised = add(incident, ev.SeverityChanged(Severity.P1, "ana", "cli", "worse"), START + 100)
     assert next_event(raised, never, START + 160) == ev.ResponseMissed(Severity.P1, 60.0)
+
+
+def test_who_acknowledged_a_minor_incident_has_not_seen_what_it_became() -> None:
+    incident = add(evolve(None, opened(Severity.P3)), ev.Acknowledged("ana", "cli"), START + 1)
+    raised = add(incident, ev.SeverityChanged(Severity.P1, "ben", "cli", "worse"), START + 100)
+    assert raised.acknowledged_by is None
+    assert late(raised, START + 100 + 900) == ev.ResponseMissed(Severity.P1, 900.0)
+    seen = add(raised, ev.Acknowledged("ana", "cli"), START + 200)
+    assert seen.acknowledged_by == "ana"
+    assert late(seen, START + 10_000) is None
+
+
+def test_who_acknowledged_it_and_judged_it_worse_need_not_say_so_again() -> None:
+    incident = add(evolve(None, opened(Severity.P3)), ev.Acknowledged("ana", "cli"), START + 1)
+    raised = add(incident, ev.SeverityChanged(Severity.P1, "ana", "cli", "worse"), START + 100)
+    assert raised.acknowledged_by == "ana"
+    assert late(raised, START + 10_000) is None
+
+
+def test_a_severity_that_is_no_worse_than_it_was_before_asks_for_no_new_acknowledgement() -> None:
+    incident = add(evolve(None, opened(Severity.P1)), ev.Acknowledged("ana", "cli"), START + 1)
+    for severity in (Severity.P3, Severity.P1):
+        incident = add(incident, ev.SeverityChanged(severity, "ben", "cli", "judged"), START + 100)
+    assert incident.acknowledged_by == "ana"
+
+
+def test_alerts_that_make_it_worse_ask_for_a_new_acknowledgement() -> None:
+    incident = add(evolve(None, opened(Severity.P3)), ev.Acknowledged("ana", "cli"), START + 1)
+    worse = ev.AlertChange("f-1", AlertStatus.FIRING, 1, "Down", Severity.P1, DECLARED.name, DECLARED.version, 0)
+    raised = add(incident, ev.AlertsChanged((worse,), 1, 0, "webhook"), START + 100)
+    assert (raised.severity, raised.acknowledged_by) == (Severity.P1, None)
+    assert late(raised, START + 100 + 900) == ev.ResponseMissed(Severity.P1, 900.0)
