@@ -101,7 +101,7 @@ def build_playbook(
         hold=_first(playbook.hold, defaults.hold),
         resolve_within=_first(playbook.resolve_within, defaults.resolve_within),
         page_every=_first(playbook.page_every, defaults.page_every),
-        acknowledge_within=_acknowledge_within(defaults),
+        acknowledge_within=build_response_times(defaults),
         update_every=UPDATE_EVERY | _rated(defaults.update_every),
         deadlines=_deadlines(defaults, complete_failure=playbook.complete_failure),
         dry_run=playbook.dry_run,
@@ -115,14 +115,15 @@ def _declared(defaults: DefaultsModel) -> Playbook:
     """Return what leads incidents that people declare: it does nothing, at the times of the defaults."""
     made = replace(
         DECLARED,
-        acknowledge_within=_acknowledge_within(defaults),
+        acknowledge_within=build_response_times(defaults),
         update_every=UPDATE_EVERY | _rated(defaults.update_every),
         deadlines=_deadlines(defaults, complete_failure=False),
     )
     return replace(made, version=playbook_version(made))
 
 
-def _acknowledge_within(defaults: DefaultsModel) -> dict[Severity, float]:
+def build_response_times(defaults: DefaultsModel) -> dict[Severity, float]:
+    """Return how soon people must have answered, in seconds; without the severities that need no answer."""
     times = ACKNOWLEDGE_WITHIN | _rated(defaults.acknowledge_within)
     return {severity: seconds for severity, seconds in times.items() if seconds}
 

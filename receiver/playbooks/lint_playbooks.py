@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from receiver.core.declared import DECLARED
 from receiver.core.matchers import contradiction, implies
 from receiver.playbooks.lint_steps import lint_steps
 from receiver.playbooks.positions import Loc, place_of
@@ -17,6 +18,9 @@ def lint_playbooks(subject: Subject) -> Iterator[Problem]:
     names: dict[str, int] = {}
     for index, playbook in enumerate(subject.file.playbooks):
         loc: Loc = ("playbooks", index)
+        if playbook.name == DECLARED.name:
+            text = f"`{playbook.name}` is the name of what leads incidents that people declare; choose another"
+            yield subject.error((*loc, "name"), text)
         if playbook.name in names:
             line = subject.error(("playbooks", names[playbook.name], "name"), "").place.line
             text = f"playbook `{playbook.name}` is here a second time; the first is in line {line}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from receiver.core.durations import format_duration
 from receiver.core.matchers import Op
 from receiver.core.template import TemplateError, query_slots
 from receiver.playbooks.actions import ActionFacts
-from receiver.playbooks.build import build_verification, has_known_good
+from receiver.playbooks.build import build_response_times, build_verification, has_known_good
 from receiver.playbooks.lint_approvals import lint_approvers, lint_quorum
 from receiver.playbooks.lint_parameters import lint_parameters
 from receiver.playbooks.positions import Loc
@@ -43,6 +44,7 @@ def lint_steps(subject: Subject, index: int, playbook: PlaybookModel) -> Iterato
 def lint_defaults(subject: Subject) -> Iterator[Problem]:
     """Yield what is wrong with `defaults`."""
     defaults = subject.file.defaults
+    yield from _response_times(subject)
     if defaults.verify is not None:
         yield from _queries(subject, ("defaults", "verify"), defaults.verify)
     for action, approval in defaults.approval.items():
@@ -50,6 +52,19 @@ def lint_defaults(subject: Subject) -> Iterator[Problem]:
         if action not in subject.actions:
             loc: Loc = ("defaults", "approval", action)
             yield subject.error(loc, f"defaults.approval: {_unknown(subject, action)}", key=True)
+
+
+def _response_times(subject: Subject) -> Iterator[Problem]:
+    given = subject.file.defaults.acknowledge_within
+    times = build_response_times(subject.file.defaults)
+    for worse, milder in pairwise(sorted(times)):
+        if times[worse] > times[milder]:
+            told = (
+                f"{worse} ({format_duration(times[worse])}) is longer than {milder} ({format_duration(times[milder])})"
+            )
+            at = worse.value if worse.value in given else milder.value
+            loc: Loc = ("defaults", "acknowledge_within", at)
+            yield subject.error(loc, f"defaults.acknowledge_within: {told}; what is worse can't wait longer")
 
 
 def _unknown(subject: Subject, action: str) -> str:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from receiver.core.matchers import Matcher, Op, matcher
 from receiver.core.playbook import (
+    ACKNOWLEDGE_WITHIN,
     DEADLINES,
     UPDATE_EVERY,
     ApprovalPolicy,
@@ -101,4 +102,11 @@ def test_a_playbook_from_before_there_were_deadlines_and_updates_has_none() -> N
     now = Playbook("p", "v", 0, (), deadlines=DEADLINES, update_every=UPDATE_EVERY)
     old = {name: value for name, value in playbook_to_json(now).items() if name not in {"deadlines", "update_every"}}
     assert playbook_from_json(old) == Playbook("p", "v", 0, ())
+    assert playbook_from_json(playbook_to_json(now)) == now
+
+
+def test_a_playbook_from_before_response_times_could_be_chosen_keeps_the_times_that_all_had() -> None:
+    now = Playbook("p", "v", 0, (), acknowledge_within={Severity.P1: 300.0})
+    old = {name: value for name, value in playbook_to_json(now).items() if name != "acknowledge_within"}
+    assert playbook_from_json(old).acknowledge_within == ACKNOWLEDGE_WITHIN
     assert playbook_from_json(playbook_to_json(now)) == now

@@ -50,6 +50,22 @@ def test_a_right_file_has_no_mistakes(tmp_path: Path) -> None:
         ("engine: local", "engine: §locale", "engine `locale` is not defined under `engines`; did you mean `local`?"),
         ("engine: local", "engine: local\n    §command: [run]", "runtime containers has no `command`"),
         ("min: 1, max: 3", "min: §4, max: 3", "min 4 is more than max 3"),
+        ("  - name: down", "  - name: §declared", "`declared` is the name of what leads incidents that people declare"),
+        (
+            "playbooks:\n",
+            "defaults: {acknowledge_within: {P1: §59s}}\nplaybooks:\n",
+            "must be 1m to 30d, or 0s for none, found 59s",
+        ),
+        (
+            "playbooks:\n",
+            "defaults: {acknowledge_within: {P2: §31d}}\nplaybooks:\n",
+            "must be 1m to 30d, or 0s for none, found 31d",
+        ),
+        (
+            "playbooks:\n",
+            "defaults: {acknowledge_within: {P1: §15h}}\nplaybooks:\n",
+            "P1 (15h) is longer than P2 (1h); what is worse can't wait longer",
+        ),
         ("traffic: dns", 'health: {urls: ["§ftp://x/y"]}', "must begin with http:// or https://"),
         ("traffic: dns", 'health: {urls: ["§http://{{ labels.h }}/y"]}', "takes no template"),
         ("traffic: dns", 'health: {urls: ["§http://{{labels.h}}/y"]}', "takes no template"),

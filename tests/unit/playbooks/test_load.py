@@ -183,7 +183,7 @@ FULL: dict[str, Any] = {
         "hold": "2s",
         "resolve_within": "3s",
         "page_every": "4s",
-        "acknowledge_within": {"P3": "4m"},
+        "acknowledge_within": {"P1": "90s"},
         "update_every": {"P3": "4s"},
         "deadlines": {"assess": "1s", "recover": "2s", "mitigate": "3s"},
         "complete_failure": {"assess": "4s", "recover": "5s", "mitigate": "6s"},
