@@ -42,6 +42,7 @@
   // --- the live timeline ---------------------------------------------------------------------------------------------
 
   const RETRY = 2000; // milliseconds before a lost connection is tried again
+  const NEWS = 3000; // milliseconds for which new entries are gathered before a screen reader is told of them
   let source = null;
   let retry = 0;
 
@@ -55,6 +56,17 @@
   function newest() {
     const first = document.querySelector("#timeline > [data-seq]");
     return first ? Number(first.dataset.seq) : 0;
+  }
+
+  let unheard = 0;
+
+  function tell() {
+    if (unheard++) return;
+    setTimeout(() => {
+      const news = byId("news");
+      if (news) news.textContent = unheard === 1 ? "1 new entry in the timeline" : unheard + " new entries in the timeline";
+      unheard = 0;
+    }, NEWS);
   }
 
   function follow() {
@@ -89,6 +101,7 @@
     if (first && "alike" in entry.dataset && "alike" in first.dataset) first.remove();
     entry.classList.add("new");
     list.prepend(entry);
+    tell();
     localTimes(list);
     setTimeout(() => entry.classList.remove("new"), 4000);
   }

@@ -107,6 +107,7 @@ async def test_the_timeline_goes_on_over_a_restart_of_the_service_without_a_loss
             await expect(page.locator("#live-state")).to_have_text("Live")
             await note(one, "<b>before</b> the restart")
             await expect(page.locator("#timeline > li").first).to_contain_text("<b>before</b> the restart")
+            await expect(page.locator("#news[role=status]")).to_have_text("1 new entry in the timeline")
         await expect(page.locator("#live-state")).to_have_text("Connection lost; trying again")
         async with scene(tmp_path, port=one.port) as again:
             for number in range(3):
