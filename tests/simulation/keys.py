@@ -121,7 +121,7 @@ CASES: Final = [
         "DefaultsModel.acknowledge_within",
         "defaults.acknowledge_within",
         late("acknowledge", 400.0),
-        [({"P1": "5m"}, 300), ({"P1": "0s"}, None), ({"P2": "5m"}, None)],
+        [({"P1": "5m"}, 300), ({"P1": "0s"}, None), ({"P2": "30m"}, None)],
     ),
     Case(
         "DefaultsModel.deadlines",

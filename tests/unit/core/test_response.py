@@ -177,3 +177,16 @@ def test_alerts_that_make_it_worse_ask_for_a_new_acknowledgement() -> None:
     raised = add(incident, ev.AlertsChanged((worse,), 1, 0, "webhook"), START + 100)
     assert (raised.severity, raised.acknowledged_by) == (Severity.P1, None)
     assert late(raised, START + 100 + 900) == ev.ResponseMissed(Severity.P1, 900.0)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ev.Escalated("it could not be repaired", page_at=1e9),
+        ev.Verified("restart", "step", "passed", "ok", hold_until=1e9, resolve_by=1e9),
+    ],
+)
+def test_what_is_escalated_or_repaired_but_not_resolved_still_waits_for_an_answer(event: ev.Event) -> None:
+    incident = add(evolve(None, opened(Severity.P1)), event, START + 60)
+    assert not isinstance(late(incident, START + 899.9), ev.ResponseMissed)
+    assert late(incident, START + 900) == ev.ResponseMissed(Severity.P1, 900.0)

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from receiver.core.playbook import (
+    ACKNOWLEDGE_WITHIN,
     DEADLINES,
     UPDATE_EVERY,
     ApprovalPolicy,
@@ -348,3 +349,17 @@ def test_the_full_example_is_a_right_file(tmp_path: Path) -> None:
     path = tmp_path / "playbooks.yaml"
     YAML(typ="safe", pure=True).dump(FULL, path)
     assert load_policy(path, ACTIONS).playbooks[1].name == "full"
+
+
+def test_response_times_are_the_shipped_ones_but_for_what_is_said_and_declared_incidents_have_them(
+    tmp_path: Path,
+) -> None:
+    text = changed("playbooks:\n", "defaults: {acknowledge_within: {P2: 30m, P3: 30d, P4: 0s}}\nplaybooks:\n")
+    policy, shipped = load(tmp_path, text), load(tmp_path, GOOD)
+    assert policy.declared is not None
+    assert shipped.declared is not None
+    for one in (policy.playbooks[0], policy.declared):
+        assert one.acknowledge_within == {Severity.P1: 900.0, Severity.P2: 1800.0, Severity.P3: 2_592_000.0}
+    assert shipped.declared.acknowledge_within == ACKNOWLEDGE_WITHIN
+    assert policy.declared.version != shipped.declared.version
+    assert policy.version != shipped.version
