@@ -191,7 +191,7 @@ async def test_a_secret_in_an_alert_reaches_neither_the_picture_nor_what_is_said
             return await real(method, **arguments)
 
         monkeypatch.setattr(place.one.chat.api, "call", call)
-        await place.incident(expression=f'up{{a="{"x" * 140}", token="known-by-value"}} == 0')
+        await place.incident(expression=f'up{{a="{"x" * 140}",token="known-by-value"}} == 0')
         assert place.shown()
         assert "***" in "".join(drew)
         assert "***" in "".join(said)
