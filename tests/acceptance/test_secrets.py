@@ -1,7 +1,7 @@
 """No credential leaves the service, wherever it came in: fed everywhere, looked for in everything that it says.
 
 Fed through settings, alerts, playbooks, people's words, requests and the answers of what it asks. Looked for in Slack,
-logs, the console, every path of the API, both streams, metrics, the escalation webhook and the command line.
+logs, the console, every path of the API, both streams, metrics, the escalation webhook, PagerDuty and the command line.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ KNOWN: Final = {
     "prometheus password": "knownPrometheusPassword-7",
     "alertmanager password": "knownAlertmanagerPassword-8",
     "slack token": BOT_TOKEN,
+    "pagerduty key": "knownPagerDutyKey-10",
     "slack signing secret": "knownSigningSecret-9",
 }
 """The service's own; nothing of their look says what they are."""
@@ -74,6 +75,7 @@ class World(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answering)
         self.pages: list[str] = []
+        self.events: list[str] = []
         self.calls: list[str] = []
 
     @property
@@ -91,7 +93,13 @@ class Answering(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
-        if self.path.startswith("/hooks/"):
+        if self.path == "/pagerduty":
+            event = json.loads(body)
+            # The one place where the key belongs.
+            assert event.pop("routing_key") == KNOWN["pagerduty key"]
+            self.server.events.append(json.dumps(event))
+            self._send(202, {"status": "success", "message": TEXT})
+        elif self.path.startswith("/hooks/"):
             self.server.pages.append(body)
             self._send(503 if len(self.server.pages) == 1 else 200, {"message": TEXT})
         else:
@@ -179,6 +187,8 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
                 f"http://pager:{KNOWN['escalation user']}@{world.address}/hooks/{KNOWN['escalation path']}"
             ),
             "REMEDIATOR_ESCALATION_SECRET": KNOWN["escalation secret"],
+            "REMEDIATOR_PAGERDUTY_KEY": KNOWN["pagerduty key"],
+            "REMEDIATOR_PAGERDUTY_URL": f"http://{world.address}/pagerduty",
             "REMEDIATOR_PROMETHEUS_URL": f"http://prometheus:{KNOWN['prometheus password']}@127.0.0.1:1",
             "REMEDIATOR_ALERTMANAGER_URL": f"http://reader:{KNOWN['alertmanager password']}@127.0.0.1:1",
             "REMEDIATOR_SLACK_TOKEN": KNOWN["slack token"],
@@ -211,10 +221,15 @@ def alerts() -> list[dict[str, Any]]:
     return [*found, *bad, *({**bad[0], "annotations": {"long": one}} for one in long)]
 
 
+def webhook() -> bytes:
+    """Return them in a group that is said to come from an address with credentials."""
+    return group(*alerts()).replace(b"http://127.0.0.1:9093", SHAPED["userinfo"][0].encode())
+
+
 def feed(scene: Scene) -> None:
     service = scene.service
     service.http.headers["authorization"] = f"Bearer {KNOWN['webhook token']}"
-    assert service.post(group(*alerts())).json()["quarantined"] == 4 + len(KNOWN)
+    assert service.post(webhook()).json()["quarantined"] == 4 + len(KNOWN)
     for body in (TEXT.encode(), json.dumps({"version": TEXT, "alerts": []}).encode(), group({"status": TEXT})):
         assert service.post(body).status_code in {400, 422}
     assert service.http.post(WEBHOOK, content=b"{}", headers={**JSON, "authorization": WRONG}).status_code == 401
@@ -230,6 +245,7 @@ def feed(scene: Scene) -> None:
     for verb in ("takeover", "close"):
         service.http.post(f"/api/v1/incidents/{one}/{verb}", json={"reason": TEXT}).raise_for_status()
     until(lambda: len(scene.world.pages) > 1, "nobody was paged")
+    until(lambda: scene.world.events, "PagerDuty was not told")
     until(lambda: any("CLOSED" in json.dumps(row.blocks) for row in messages(scene)), "Slack was not told", limit=60.0)
 
 
@@ -247,7 +263,7 @@ def said(scene: Scene) -> dict[str, str]:
             found[where] = stream(service, where) if path.endswith("/stream") else service.http.get(where).text
     for where in ("/api/v1/outbox?state=waiting", "/", *(f"/incidents/{one}" for one in incidents), "/approvals"):
         found[where] = service.http.get(where, follow_redirects=True).text
-    body = service.http.post("/api/v1/simulate", content=group(*alerts()), headers=JSON)
+    body = service.http.post("/api/v1/simulate", content=webhook(), headers=JSON)
     assert body.status_code == 200
     found["simulate"] = body.text
     found["metrics"] = httpx.get(
@@ -262,6 +278,7 @@ def said(scene: Scene) -> dict[str, str]:
         found[f"remediator {' '.join(arguments)}"] = scene.command(*arguments)
     found["slack"] = json.dumps([[one.text, one.blocks, one.metadata] for one in messages(scene)])
     found["pages"] = "\n".join(scene.world.pages)
+    found["pagerduty"] = "\n".join(scene.world.events)
     found["log and console"] = service.log.read_text(errors="replace")
     return found
 
@@ -302,6 +319,7 @@ def test_secrets_are_fed_everywhere_and_found_nowhere(scene: Scene) -> None:
     assert not leaks, "\n\n".join(leaks)
     # What was looked through is what it should be, and what is no secret is told.
     assert "ESCALATED" in everything["pages"]
+    assert '"event_action": "trigger"' in everything["pagerduty"]
     for where in ("slack", "log and console", "/api/v1/incidents", "/api/v1/quarantine", "/api/v1/stream"):
         assert "***" in everything[where], where
     assert "see *** there" in everything["slack"]
