@@ -13,6 +13,7 @@ from typing import Any, Final
 from receiver.core import events as ev
 from receiver.core.incident import Incident, Phases
 from receiver.core.playbook import Playbook
+from receiver.core.response import watched_only
 from receiver.core.severity import Severity
 
 UNMET: Final = Phases()
@@ -76,7 +77,7 @@ class Standing:
 
 def standing(incident: Incident, playbook: Playbook) -> tuple[Standing, ...]:
     """Return the phases of a P1 that have a deadline, in their order; empty for what has none and calls nobody."""
-    if incident.severity is not Severity.P1 or incident.mode == "observe" or playbook.dry_run or incident.observed:
+    if incident.severity is not Severity.P1 or watched_only(incident, playbook) is not None:
         return ()
     phases, asked = incident.phases or UNMET, playbook.deadlines
     since, works = incident.severity_since or incident.opened_at, phases.mitigated_at

@@ -36,7 +36,7 @@ def next_event(incident: Incident, playbook: Playbook, now: float) -> ev.Event |
         return None
     if (event := _page(incident, playbook, now)) is not None:
         return event
-    if _watched_only(incident, playbook) is None:
+    if response.watched_only(incident, playbook) is None:
         late = response.missed(incident, playbook, now) or deadlines.missed(incident, playbook, now)
         if late is not None:
             return late
@@ -92,7 +92,7 @@ def wake(incident: Incident, playbook: Playbook, now: float) -> float | None:
 
 
 def _late_at(incident: Incident, playbook: Playbook) -> tuple[float | None, ...]:
-    if _watched_only(incident, playbook) is not None:
+    if response.watched_only(incident, playbook) is not None:
         return ()
     return response.wake(incident, playbook), deadlines.wake(incident, playbook)
 
@@ -417,18 +417,11 @@ def escalate(incident: Incident, playbook: Playbook, now: float, reason: str) ->
 
 def _nobody_is_called(incident: Incident, playbook: Playbook) -> str | None:
     """Say why people aren't called when automation ends for an incident that it was never to touch."""
-    if (why := _watched_only(incident, playbook)) is not None:
+    if (why := response.watched_only(incident, playbook)) is not None:
         return why
     if playbook.name == DECLARED.name:
         return None
     return None if playbook.steps or incident.done else "the playbook only tells"
-
-
-def _watched_only(incident: Incident, playbook: Playbook) -> str | None:
-    """Say why an incident is nobody's to answer: it only shows what would be done."""
-    if incident.mode == "observe":
-        return "observing"
-    return "a dry run" if playbook.dry_run or incident.observed else None
 
 
 def _begin(

@@ -7,6 +7,13 @@ from receiver.core.incident import Incident
 from receiver.core.playbook import Playbook
 
 
+def watched_only(incident: Incident, playbook: Playbook) -> str | None:
+    """Say why an incident is nobody's to answer: it only shows what would be done."""
+    if incident.mode == "observe":
+        return "observing"
+    return "a dry run" if playbook.dry_run or incident.observed else None
+
+
 def missed(incident: Incident, playbook: Playbook, now: float) -> ev.ResponseMissed | None:
     """Return that nobody responded in time, once for each severity that it rises to."""
     at = wake(incident, playbook)
